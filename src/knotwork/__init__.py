@@ -1,0 +1,1 @@
+"""Kolmogorov-Arnold Networks that are fast, reliable and readable."""
