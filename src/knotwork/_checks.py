@@ -1,0 +1,83 @@
+"""Checks of arguments, shared by every public door.
+
+A message says which argument is wrong, what came, and what to do about it; all checks run before
+any work starts.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+
+def near_spellings(name: object, options: Iterable[str]) -> str:
+    """Return `` Did you mean 'sin'?`` when one of `options` is spelled nearly like `name`, else ''."""
+    close = difflib.get_close_matches(str(name), list(options), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def check_choice(value: Any, argument: str, options: Iterable[str]) -> str:
+    """Return `value` if it is one of `options`; raise ValueError naming the choices otherwise."""
+    choices = list(options)
+    if isinstance(value, str) and value in choices:
+        return value
+    listed = ", ".join(repr(choice) for choice in choices)
+    raise ValueError(
+        f"{argument} must be one of {listed}; got {value!r}.{near_spellings(value, choices)}"
+    )
+
+
+def check_integer(value: Any, argument: str, *, low: int, high: int | None = None) -> int:
+    """Return `value` as an int between `low` and `high` (both included), or raise.
+
+    Raises
+    ------
+    TypeError
+        If `value` is not a whole number (a bool is not one).
+    ValueError
+        If it is out of range.
+    """
+    span = f"at least {low}" if high is None else f"from {low} to {high}"
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{argument} must be a whole number, {span}; got {value!r}.")
+    number = int(value)
+    if number < low or (high is not None and number > high):
+        raise ValueError(f"{argument} must be {span}; got {number}.")
+    return number
+
+
+def check_index(value: Any, argument: str, size: int, what: str) -> int:
+    """Return `value` as an index from 0 to ``size - 1`` (negative ones count from the end)."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{argument} must be a whole number; got {value!r}.")
+    number = int(value)
+    if not -size <= number < size:
+        raise IndexError(
+            f"{argument} is {number}, but there are {size} {what}: use 0 to {size - 1}."
+        )
+    return number % size
+
+
+def check_number(
+    value: Any, argument: str, *, low: float = -math.inf, strict: bool = False
+) -> float:
+    """Return `value` as a finite float not below `low` (above it if `strict`), or raise.
+
+    Raises
+    ------
+    TypeError
+        If `value` is not a real number.
+    ValueError
+        If it is nan, infinite or too small.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{argument} must be a number; got {value!r}.")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{argument} must be finite; got {number}.")
+    if number < low or (strict and number == low):
+        raise ValueError(f"{argument} must be {'above' if strict else 'at least'} {low}; got {number}.")
+    return number
