@@ -1,0 +1,60 @@
+"""Rows of numbers to learn from: checked tensors, together with the names of their columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Rows of inputs with what they should give.
+
+    Attributes
+    ----------
+    inputs : Tensor, shape (rows, n), floating
+    targets : Tensor, shape (rows, m), floating, or (rows,), int64
+        Numbers to predict, or class labels.
+    weights : Tensor, shape (rows,), floating, optional
+        How much each row counts; None counts all the same.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    weights: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.inputs.shape[0]
+
+    def to(
+        self, dtype: torch.dtype | None = None, device: torch.device | str | None = None
+    ) -> Samples:
+        """Return these rows in another dtype or on another device; class labels stay integers."""
+
+        def converted(values: Tensor) -> Tensor:
+            return values.to(device=device, dtype=dtype if values.is_floating_point() else None)
+
+        return Samples(
+            converted(self.inputs),
+            converted(self.targets),
+            None if self.weights is None else converted(self.weights),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Rows to train on, rows to judge by, and the names of the columns where they are known.
+
+    Attributes
+    ----------
+    train : Samples
+    test : Samples, optional
+    input_names, target_names : tuple of str, optional
+    """
+
+    train: Samples
+    test: Samples | None = None
+    input_names: tuple[str, ...] | None = None
+    target_names: tuple[str, ...] | None = None

@@ -1,0 +1,541 @@
+r"""One layer of a Kolmogorov-Arnold network: a one-dimensional function on every edge.
+
+.. math:: y_j = \beta_j + \sum_i \varphi_{ij}(x_i), \qquad
+          \varphi_{ij}(x) = w_{ij}\, b(x) + \sum_g c_{igj}\, B_{ig}(x)
+
+with the residual function `b` (SiLU unless told otherwise) and B-splines on input `i`'s own knots.
+An edge may also be *absent* (zero) or *symbolic*, :math:`\varphi(x) = c\, f(a x + b)`.  Its
+constant term lives in the node's bias, so that every function is written in one way only.
+
+Reference: Z. Liu et al., "KAN: Kolmogorov-Arnold Networks", arXiv 2404.19756, section 2.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import splines
+from ._checks import check_choice, check_index, check_integer
+from .functions import SymbolicFunction, get
+from .splines import Extrapolation
+
+ABSENT, SPLINE, SYMBOLIC = 0, 1, 2
+MAX_ORDER = 5
+
+# Share of a fresh edge's second moment that its ramp, its residual and its noise carry: mostly
+# slope, which keeps samples apart through depth, and enough noise that no two edges start alike.
+_START_SHARES = {"ramp": 0.55, "residual": 0.35, "noise": 0.10}
+# Knots reach this share of the data's range beyond it, so that a point just outside stays on them.
+MARGIN = 0.01
+# Quantiles and re-fits look at no more rows than this; more would not move a knot.
+_MOST_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Residual:
+    """The function added to every spline, with its first derivative, both elementwise."""
+
+    name: str
+    value: Callable[[Tensor], Tensor]
+    derivative: Callable[[Tensor], Tensor]
+
+
+def _silu_derivative(x: Tensor) -> Tensor:
+    gate = torch.sigmoid(x)
+    return gate * (1 + x * (1 - gate))
+
+
+RESIDUALS: Mapping[str, Residual] = MappingProxyType(
+    {
+        residual.name: residual
+        for residual in (
+            Residual("silu", torch.nn.functional.silu, _silu_derivative),
+            Residual("identity", lambda x: x, torch.ones_like),
+            Residual("tanh", torch.tanh, lambda x: 1 - torch.tanh(x) ** 2),
+            Residual("sin", torch.sin, torch.cos),
+        )
+    }
+)
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a layer's edges are linear in, at each sample.
+
+    Attributes
+    ----------
+    values, slopes : Tensors of shape (rows, inputs, features)
+        The basis functions, then the residual if there is one, and their first derivatives.
+    """
+
+    values: Tensor
+    slopes: Tensor
+
+
+class KANLayer(nn.Module):
+    """A layer of learnable one-dimensional functions, usable in place of ``nn.Linear``.
+
+    Parameters
+    ----------
+    in_features, out_features : int
+        Sizes of the last axis of input and output.
+    grid : int
+        Intervals between the ends of each input's knots.
+    k : int
+        Order of the splines, 1 to 5 (3 is cubic).
+    residual : str or None
+        Function added to every spline: "silu", "identity", "tanh", "sin", or None.
+    grid_range : pair of float
+        Ends of the first knots; `update_grid` moves them to the data.
+    grid_eps : float
+        Blend of evenly spaced (1) and quantile (0) knots in `update_grid`.
+    extrapolation : str
+        What holds outside the knots: "linear", "constant", "continue", "zero" or "error".
+    dtype, device
+        Of the parameters; torch's defaults if None.
+    generator : torch.Generator, optional
+        Source of the random start.  Without one torch's own is drawn from, as ``nn.Linear`` does.
+
+    Examples
+    --------
+    >>> layer = KANLayer(3, 2, generator=torch.Generator().manual_seed(0))
+    >>> layer(torch.zeros(4, 5, 3)).shape
+    torch.Size([4, 5, 2])
+    """
+
+    coefficients: nn.Parameter
+    residual_weight: nn.Parameter | None
+    bias: nn.Parameter
+    affine: nn.Parameter
+    knots: Tensor
+    kind: Tensor
+    symbolic_edges: Tensor
+    offsets: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        grid: int = 5,
+        k: int = 3,
+        *,
+        residual: str | None = "silu",
+        grid_range: tuple[float, float] = (-1.0, 1.0),
+        grid_eps: float = 1.0,
+        extrapolation: Extrapolation = "linear",
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.in_features = check_integer(in_features, "in_features", low=1)
+        self.out_features = check_integer(out_features, "out_features", low=1)
+        self.k = check_integer(k, "k", low=1, high=MAX_ORDER)
+        grid = check_integer(grid, "grid", low=1)
+        if residual is not None:
+            check_choice(residual, "residual", RESIDUALS)
+        check_choice(extrapolation, "extrapolation", splines.EXTRAPOLATIONS)
+        self.residual = residual
+        self.extrapolation: Extrapolation = extrapolation
+        self.grid_eps = float(grid_eps)
+        self.functions: list[SymbolicFunction] = []
+
+        dtype = torch.get_default_dtype() if dtype is None else dtype
+        if not dtype.is_floating_point:
+            raise TypeError(f"dtype must be a floating-point type, as torch.float64; got {dtype}.")
+        options: dict[str, Any] = {"dtype": dtype, "device": device}
+        low = torch.full((in_features,), float(grid_range[0]), **options)
+        high = torch.full_like(low, float(grid_range[1]))
+        knots = splines.extend_knots(splines.uniform_breaks(low, high, grid), k)
+        edges = (in_features, out_features)
+        self.register_buffer("knots", knots)
+        self.register_buffer("kind", torch.full(edges, SPLINE, dtype=torch.uint8, device=device))
+        self.register_buffer("symbolic_edges", torch.zeros(0, 2, dtype=torch.int64, device=device))
+        self.register_buffer("offsets", torch.zeros(0, **options))
+        self.coefficients = nn.Parameter(torch.zeros(in_features, grid + k, out_features, **options))
+        self.residual_weight = nn.Parameter(torch.zeros(edges, **options)) if residual else None
+        self.bias = nn.Parameter(torch.zeros(out_features, **options))
+        self.affine = nn.Parameter(torch.zeros(0, 3, **options))
+        self.reset_parameters(generator)
+
+    @torch.no_grad()
+    def reset_parameters(
+        self, generator: torch.Generator | None = None, x: Tensor | None = None
+    ) -> None:
+        """Draw a fresh start: a random ramp, residual and noise on every spline edge.
+
+        The variances are those that map inputs of mean square 1 to outputs of mean square 1, so
+        that activations keep their size through depth.
+
+        Parameters
+        ----------
+        generator : torch.Generator, optional
+            Source of the random numbers; torch's own if None.
+        x : Tensor of shape (rows, in_features), optional
+            The layer's data.  Given, the knots move to it and the start is scaled by it, so that
+            neither its units nor its origin matter.
+        """
+        shape = self.kind.shape
+        share = dict(_START_SHARES)
+        if self.residual is None:
+            share["ramp"] += share.pop("residual")
+        draw = {name: self._normal(shape, generator) for name in ("ramp", "residual")}
+        noise = self._normal(self.coefficients.shape, generator)
+        scale = {name: math.sqrt(value / self.in_features) for name, value in share.items()}
+        centre, spread = self.knots.new_zeros(self.in_features), self.knots.new_ones(1)
+        if x is not None and len(x) > 1:
+            self.update_grid(x)
+            centre, spread = x.mean(dim=0), x.std(dim=0)
+            low, high = splines.domain(self.knots, self.k)
+            spread = torch.where(spread > 0, spread, (high - low) / 2)
+        abscissae = splines.greville(self.knots, self.k)
+        ramp = ((abscissae - centre[:, None]) / spread[:, None])[..., None] * draw["ramp"][:, None]
+        # Noise tapers off at the ends, where linear extrapolation would blow its slope up.
+        low, high = splines.domain(self.knots, self.k)
+        position = (abscissae - low[:, None]) / (high - low)[:, None]
+        taper = (4 * position * (1 - position)).clamp(0, 1)[..., None]
+        self.coefficients.copy_(ramp * scale["ramp"] + noise * taper * scale["noise"])
+        self.bias.zero_()
+        if self.residual_weight is not None:
+            size = self._residual_size(x)[:, None]
+            self.residual_weight.copy_(draw["residual"] * scale["residual"] / size)
+
+    def _normal(self, shape: torch.Size, generator: torch.Generator | None) -> Tensor:
+        # Drawn on the CPU in float64, so that a seed means the same start on every device.
+        drawn = torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
+        return drawn.to(self.knots)
+
+    def _residual_size(self, x: Tensor | None) -> Tensor:
+        """Return the residual's root mean square over the data, or over a standard normal."""
+        residual = self.residual_function
+        if residual is None:
+            return self.knots.new_ones(1)
+        if x is not None and len(x) > 1:
+            size = residual.value(x).square().mean(dim=0).sqrt()
+            return torch.where(size > 0, size, torch.ones_like(size))
+        nodes = torch.linspace(-6, 6, 1201, dtype=self.knots.dtype, device=self.knots.device)
+        density = torch.exp(-(nodes**2) / 2)
+        square = (residual.value(nodes).square() * density).sum() / density.sum()
+        return square.sqrt()[None]
+
+    # -- what the layer is ---------------------------------------------------------------------
+
+    @property
+    def grid(self) -> int:
+        """Number of intervals between the ends of each input's knots."""
+        return self.knots.shape[1] - 2 * self.k - 1
+
+    @property
+    def residual_function(self) -> Residual | None:
+        """The residual's value and derivative, or None."""
+        return None if self.residual is None else RESIDUALS[self.residual]
+
+    @property
+    def spline_mask(self) -> Tensor:
+        """Which edges are splines: bool, shape (in_features, out_features)."""
+        return self.kind == SPLINE
+
+    def function_at(self, i: int, j: int) -> SymbolicFunction | None:
+        """Return the symbolic function on edge (i, j), or None if it carries none."""
+        position = self._symbolic_position(i, j)
+        return None if position is None else self.functions[position]
+
+    def constants_at(self, i: int, j: int) -> tuple[float, float, float] | None:
+        """Return the constants (a, b, c) of a symbolic edge, or None if edge (i, j) is not one."""
+        position = self._symbolic_position(i, j)
+        if position is None:
+            return None
+        a, b, c = self.affine[position].tolist()
+        return a, b, c
+
+    def _symbolic_position(self, i: int, j: int) -> int | None:
+        for position, edge in enumerate(self.symbolic_edges.tolist()):
+            if edge == [i, j]:
+                return position
+        return None
+
+    def extra_repr(self) -> str:
+        """Return what ``print`` shows of the layer."""
+        counts = [int((self.kind == kind).sum()) for kind in (SPLINE, SYMBOLIC, ABSENT)]
+        edges = "{} spline, {} symbolic, {} absent".format(*counts)
+        return (
+            f"{self.in_features}, {self.out_features}, grid={self.grid}, k={self.k}, "
+            f"residual={self.residual!r}, edges: {edges}"
+        )
+
+    # -- evaluation ------------------------------------------------------------------------------
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Evaluate the layer.
+
+        Parameters
+        ----------
+        x : Tensor of shape (..., in_features)
+
+        Returns
+        -------
+        Tensor of shape (..., out_features)
+        """
+        if x.dim() == 0 or x.shape[-1] != self.in_features:
+            raise ValueError(
+                f"X has shape {tuple(x.shape)}, but this layer takes {self.in_features} features "
+                "in the last dimension."
+            )
+        if not x.is_floating_point():
+            raise TypeError(f"X must hold floating-point numbers; got {x.dtype}: use X.to({self.knots.dtype}).")
+        flat = x.reshape(-1, self.in_features)
+        mask = self.spline_mask.to(self.coefficients.dtype)
+        bases = splines.basis(flat, self.knots, self.k, 0, self.extrapolation)
+        weights = self.coefficients * mask[:, None, :]
+        y = torch.addmm(self.bias, bases.flatten(1), weights.flatten(0, 1))
+        if self.residual_function is not None and self.residual_weight is not None:
+            y = y + self.residual_function.value(flat) @ (self.residual_weight * mask)
+        if self.functions:
+            y = y.index_add(1, self.symbolic_edges[:, 1], self.symbolic_values(flat))
+        return y.reshape(*x.shape[:-1], self.out_features)
+
+    def features(self, x: Tensor) -> Features:
+        """Return the features that spline edges are linear in, for x of shape (rows, inputs)."""
+        count = self.coefficients.shape[1]
+        value, slope = splines.local_bases(x, self.knots, self.k, (0, 1), self.extrapolation)
+        values, slopes = splines.dense(value, count), splines.dense(slope, count)
+        if self.residual_function is None:
+            return Features(values, slopes)
+        residual = self.residual_function
+        return Features(
+            torch.cat([values, residual.value(x)[..., None]], dim=-1),
+            torch.cat([slopes, residual.derivative(x)[..., None]], dim=-1),
+        )
+
+    def feature_weights(self) -> Tensor:
+        """Return every edge's weights on `features`: shape (inputs, features, outputs)."""
+        weights = self.coefficients
+        if self.residual_weight is not None:
+            weights = torch.cat([weights, self.residual_weight[:, None, :]], dim=1)
+        return weights * self.spline_mask.to(weights.dtype)[:, None, :]
+
+    def function_groups(self) -> list[tuple[SymbolicFunction, Tensor]]:
+        """Return each distinct symbolic function with the positions of the edges it is on."""
+        groups: dict[SymbolicFunction, list[int]] = {}
+        for position, function in enumerate(self.functions):
+            groups.setdefault(function, []).append(position)
+        device = self.symbolic_edges.device
+        return [(f, torch.tensor(where, device=device)) for f, where in groups.items()]
+
+    def symbolic_values(self, x: Tensor) -> Tensor:
+        """Return c f(a x + b) for every symbolic edge: shape (rows, symbolic edges)."""
+        a, b, c = self.affine.unbind(1)
+        arguments = x[:, self.symbolic_edges[:, 0]] * a + b
+        groups = self.function_groups()
+        if len(groups) == 1:
+            return c * groups[0][0].torch(arguments)
+        values = torch.cat([f.torch(arguments[:, where]) for f, where in groups], dim=1)
+        order = torch.cat([where for _, where in groups]).argsort()
+        return c * values[:, order]
+
+    def edge_values(self, x: Tensor) -> Tensor:
+        """Return every edge's own output: shape (rows, in_features, out_features).
+
+        For looking at a network; training never forms it.
+        """
+        values = torch.einsum("nif,ifo->nio", self.features(x).values, self.feature_weights())
+        if self.functions:
+            i, j = self.symbolic_edges.T
+            values = values.clone()
+            values[:, i, j] = self.symbolic_values(x)
+        return values
+
+    # -- changing edges --------------------------------------------------------------------------
+
+    def set_symbolic(
+        self, i: int, j: int, function: SymbolicFunction, a: float, b: float, c: float, d: float
+    ) -> None:
+        """Put ``c * f(a * x + b) + d`` on edge (i, j); `d` is added to the node's bias."""
+        i = check_index(i, "i", self.in_features, "inputs")
+        j = check_index(j, "j", self.out_features, "outputs")
+        if self._symbolic_position(i, j) is not None:
+            self.unset_symbolic(i, j)
+        edge = torch.tensor([[i, j]], device=self.symbolic_edges.device)
+        with torch.no_grad():
+            self.kind[i, j] = SYMBOLIC
+            self.symbolic_edges = torch.cat([self.symbolic_edges, edge])
+            self.offsets = torch.cat([self.offsets, self.offsets.new_tensor([d])])
+            row = self.affine.new_tensor([[a, b, c]])
+            self.affine = nn.Parameter(torch.cat([self.affine.detach(), row]))
+            self.bias[j] += d
+        self.functions.append(function)
+
+    def unset_symbolic(self, i: int, j: int) -> None:
+        """Give edge (i, j) the spline back that it had before `set_symbolic`."""
+        position = self._symbolic_position(i, j)
+        if position is None:
+            raise ValueError(f"edge ({i}, {j}) is not symbolic, so there is nothing to undo.")
+        with torch.no_grad():
+            self.bias[j] -= self.offsets[position]
+        self._forget_symbolic(position)
+        self.kind[i, j] = SPLINE
+
+    def remove_edge(self, i: int, j: int, constant: Tensor | float = 0.0) -> None:
+        """Make edge (i, j) absent, adding `constant` to its node's bias in its place."""
+        position = self._symbolic_position(i, j)
+        if position is not None:
+            self._forget_symbolic(position)
+        self.kind[i, j] = ABSENT
+        with torch.no_grad():
+            self.bias[j] += constant
+
+    def _forget_symbolic(self, position: int) -> None:
+        keep = torch.arange(len(self.functions), device=self.symbolic_edges.device) != position
+        self.symbolic_edges = self.symbolic_edges[keep]
+        self.offsets = self.offsets[keep]
+        self.affine = nn.Parameter(self.affine.detach()[keep])
+        del self.functions[position]
+
+    # -- grids -----------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def update_grid(self, x: Tensor) -> None:
+        """Move every input's knots to the data and re-fit, keeping the functions.
+
+        An input that does not vary keeps the width of its knots, moved only if the data lies
+        outside them: a dead node must not collapse its grid.
+
+        Parameters
+        ----------
+        x : Tensor of shape (rows, in_features)
+            Nothing happens if it has no rows.
+        """
+        if len(x) == 0:
+            return
+        x = x[:: max(1, len(x) // _MOST_ROWS)] if len(x) > _MOST_ROWS else x
+        low, high = moved_range(x, *splines.domain(self.knots, self.k))
+        breaks = splines.adaptive_breaks(x, low, high, self.grid, self.grid_eps)
+        self._move_to(splines.extend_knots(breaks, self.k), x)
+
+    @torch.no_grad()
+    def refine(self, grid: int, x: Tensor | None = None) -> None:
+        """Go to a grid of `grid` intervals over the same range, keeping the functions.
+
+        Exactly, by knot insertion, where `grid` is a multiple of the present one; otherwise by
+        least squares over the range and, if given, the data `x` of shape (rows, in_features).
+        """
+        grid = check_integer(grid, "grid", low=1)
+        breaks = self.knots[:, self.k : self.knots.shape[1] - self.k]
+        position = torch.linspace(0, self.grid, grid + 1, dtype=breaks.dtype, device=breaks.device)
+        interval = position.floor().long().clamp(max=self.grid - 1)
+        share = position - interval
+        finer = breaks[:, interval] * (1 - share) + breaks[:, interval + 1] * share
+        self._move_to(splines.extend_knots(finer, self.k), x)
+
+    def _move_to(self, knots: Tensor, x: Tensor | None) -> None:
+        coefficients = splines.refit(
+            self.knots, self.coefficients.detach(), knots, self.k, x, self.extrapolation
+        )
+        if not bool(coefficients.isfinite().all()):
+            raise FloatingPointError(
+                "re-fitting the splines on new knots gave values that are not finite; the layer "
+                "was left as it was. Check the data for huge values."
+            )
+        self.knots = knots
+        if coefficients.shape == self.coefficients.shape:
+            self.coefficients.copy_(coefficients)
+        else:
+            self.coefficients = nn.Parameter(coefficients)
+
+    # -- state -----------------------------------------------------------------------------------
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        # Grids and symbolic edges change the shapes of parameters; take the saved ones.
+        for name in ("coefficients", "affine"):
+            saved = state_dict.get(prefix + name)
+            current: nn.Parameter = getattr(self, name)
+            if saved is not None and saved.shape != current.shape and self._fits(name, saved):
+                setattr(self, name, nn.Parameter(current.new_empty(saved.shape)))
+        for name in ("knots", "symbolic_edges", "offsets"):
+            saved = state_dict.get(prefix + name)
+            if saved is not None and self._fits(name, saved):
+                setattr(self, name, getattr(self, name).new_empty(saved.shape))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def _fits(self, name: str, saved: Tensor) -> bool:
+        """Tell whether a saved tensor differs only in the axis that grids or symbols change."""
+        fixed = {"coefficients": (0, 2), "knots": (0,), "affine": (1,), "symbolic_edges": (1,)}
+        current: Tensor = getattr(self, name)
+        axes = fixed.get(name, ())
+        return saved.dim() == current.dim() and all(
+            saved.shape[axis] == current.shape[axis] for axis in axes
+        )
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return the names of the symbolic functions, for ``state_dict``."""
+        return {"functions": [function.name for function in self.functions]}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take the symbolic functions by name, from the library or those already on the layer."""
+        known = {function.name: function for function in self.functions}
+        self.functions = [known.get(name) or get(name) for name in state["functions"]]
+
+    def select(self, inputs: list[int], outputs: list[int]) -> KANLayer:
+        """Return a layer of only these inputs and outputs, with the edges between them."""
+        part = copy.deepcopy(self)
+        part.in_features, part.out_features = len(inputs), len(outputs)
+        rows = torch.tensor(inputs, device=self.knots.device)
+        columns = torch.tensor(outputs, device=self.knots.device)
+        kept = [
+            (position, inputs.index(i), outputs.index(j))
+            for position, (i, j) in enumerate(self.symbolic_edges.tolist())
+            if i in inputs and j in outputs
+        ]
+        positions = torch.tensor([entry[0] for entry in kept], device=rows.device).long()
+        part.functions = [self.functions[entry[0]] for entry in kept]
+        edges = [list(entry[1:]) for entry in kept]
+        part.symbolic_edges = torch.tensor(edges, device=rows.device).long().reshape(-1, 2)
+        part.offsets = self.offsets[positions]
+        part.affine = nn.Parameter(self.affine.detach()[positions])
+        part.knots = self.knots[rows]
+        part.kind = self.kind[rows][:, columns]
+        part.coefficients = nn.Parameter(self.coefficients.detach()[rows][:, :, columns])
+        if self.residual_weight is not None:
+            part.residual_weight = nn.Parameter(self.residual_weight.detach()[rows][:, columns])
+        part.bias = nn.Parameter(self.bias.detach()[columns])
+        return part
+
+
+def moved_range(x: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the ends that knots should have for data `x`, given those they have now.
+
+    Parameters
+    ----------
+    x : Tensor of shape (rows, inputs)
+    low, high : Tensors of shape (inputs,)
+
+    Returns
+    -------
+    tuple of two Tensors of shape (inputs,)
+        The data's range with a margin on both sides; for an input that does not vary, the present
+        width, around the data if it lies outside.
+    """
+    least, most = x.amin(dim=0), x.amax(dim=0)
+    spread = most - least
+    size = torch.maximum(least.abs(), most.abs())
+    # Below this spread the knots would be closer than the numbers can tell apart.
+    still = spread <= 1e3 * torch.finfo(x.dtype).eps * size.clamp(min=torch.finfo(x.dtype).tiny)
+    margin = MARGIN * spread
+    covered = (least >= low) & (most <= high)
+    half = (high - low) / 2
+    shift = torch.where(covered, torch.zeros_like(least), (least + most) / 2 - (low + high) / 2)
+    centre = (low + high) / 2 + shift
+    return (
+        torch.where(still, centre - half, least - margin),
+        torch.where(still, centre + half, most + margin),
+    )

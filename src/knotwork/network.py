@@ -1,0 +1,595 @@
+"""The network: layers of one-dimensional functions with sum and multiplication nodes between them.
+
+`KAN` holds the structure and evaluates it; everything else a network can do is a one-line door
+into the module that does it (`training`, `sparsity`, `symbolic`, `plotting`, `io`).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from ._checks import check_index, check_integer, check_number
+from .data import Dataset
+from .layers import KANLayer
+from .splines import Extrapolation
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    import sympy
+    from matplotlib.figure import Figure
+
+    from .edges import Edge
+    from .functions import SymbolicFunction
+    from .sparsity import Attribution, PruneReport
+    from .symbolic import SnapReport, Suggestions
+    from .training import History
+
+WidthEntry = int | Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The nodes between two layers: sums first, then products.
+
+    Attributes
+    ----------
+    sums : int
+        Nodes that pass the sum of their edges on.
+    products : tuple of int
+        For every multiplication node its arity, the number of sums that it multiplies.
+    """
+
+    sums: int
+    products: tuple[int, ...] = ()
+
+    @classmethod
+    def parse(cls, entry: WidthEntry, position: int) -> Nodes:
+        """Read one entry of a width list: an int, or a pair (sums, products)."""
+        where = f"width[{position}]"
+        if isinstance(entry, Sequence) and not isinstance(entry, str):
+            if position == 0 and len(entry) == 2 and entry[1]:
+                raise ValueError(f"{where} counts the inputs, so it cannot have products: got {entry!r}.")
+            if len(entry) != 2:
+                raise ValueError(
+                    f"{where} must be a whole number or a pair (sums, products); got {entry!r}."
+                )
+            sums = check_integer(entry[0], f"{where}[0]", low=0)
+            products = entry[1]
+            if isinstance(products, Sequence) and not isinstance(products, str):
+                arities = tuple(
+                    check_integer(arity, f"{where}[1][{place}]", low=2)
+                    for place, arity in enumerate(products)
+                )
+            else:
+                arities = (2,) * check_integer(products, f"{where}[1]", low=0)
+            if sums + len(arities) == 0:
+                raise ValueError(f"{where} has no nodes: give at least one sum or product.")
+            return cls(sums, arities)
+        return cls(check_integer(entry, where, low=1))
+
+    @property
+    def count(self) -> int:
+        """Number of nodes."""
+        return self.sums + len(self.products)
+
+    @property
+    def subnodes(self) -> int:
+        """Number of sums that the layer before must provide."""
+        return self.sums + sum(self.products)
+
+    def members(self, node: int) -> range:
+        """Return which of the layer's sums make up node number `node`."""
+        if node < self.sums:
+            return range(node, node + 1)
+        start = self.sums + sum(self.products[: node - self.sums])
+        return range(start, start + self.products[node - self.sums])
+
+    def owners(self) -> list[int]:
+        """Return for each of the layer's sums the node that it belongs to."""
+        return [node for node in range(self.count) for _ in self.members(node)]
+
+    def combine(self, subnodes: Tensor) -> Tensor:
+        """Turn the layer's sums, shape (..., subnodes), into node values, (..., count)."""
+        if not self.products:
+            return subnodes
+        parts = [subnodes[..., : self.sums]]
+        for node in range(self.sums, self.count):
+            first, *others = self.members(node)
+            value = subnodes[..., first]
+            for other in others:
+                value = value * subnodes[..., other]
+            parts.append(value[..., None])
+        return torch.cat(parts, dim=-1)
+
+    def slopes(self, subnodes: Tensor) -> Tensor:
+        """Return d node / d sum for every sum: shape (..., subnodes)."""
+        if not self.products:
+            return torch.ones_like(subnodes)
+        slopes = [torch.ones_like(subnodes[..., : self.sums])]
+        for node in range(self.sums, self.count):
+            members = self.members(node)
+            for member in members:
+                others = [subnodes[..., other] for other in members if other != member]
+                slopes.append(torch.stack(others).prod(dim=0)[..., None])
+        return torch.cat(slopes, dim=-1)
+
+    def as_entry(self) -> int | tuple[int, int] | tuple[int, tuple[int, ...]]:
+        """Return the entry of a width list that `parse` would read as these nodes."""
+        if not self.products:
+            return self.sums
+        if set(self.products) == {2}:
+            return (self.sums, len(self.products))
+        return (self.sums, self.products)
+
+
+@dataclass(frozen=True)
+class LayerTrace:
+    """What went through one layer: its `inputs` (rows, inputs) and `subnodes` (rows, sums)."""
+
+    inputs: Tensor
+    subnodes: Tensor
+
+
+class KAN(nn.Module):
+    """A Kolmogorov-Arnold network.
+
+    Parameters
+    ----------
+    width : list
+        Nodes per layer, inputs first.  An entry is the number of sum nodes or a pair
+        ``(sums, products)``, where `products` is the number of multiplication nodes of two
+        factors or a list of their arities: ``[2, 5, 1]``, ``[2, (3, 1), 1]``,
+        ``[3, (0, [3]), 1]``.
+    grid : int
+        Intervals between the ends of each input's knots.
+    k : int
+        Order of the splines, 1 to 5; 3 is cubic.
+    seed : int
+        Seed of the random start.
+    residual : str or None
+        Function added to every spline: "silu", "identity", "tanh", "sin", or None.
+    grid_range : pair of float
+        Ends of the first knots.  `fit` moves them to the data.
+    grid_eps : float, 0 to 1
+        Blend of evenly spaced (1) and quantile (0) knots wherever the grid is updated.
+    extrapolation : str
+        What a spline does outside its knots: "linear" (value and slope continue), "constant",
+        "continue" (the end polynomials), "zero" or "error".
+    dtype, device
+        Of the parameters.
+
+    Attributes
+    ----------
+    layers : ModuleList of KANLayer
+    nodes : tuple of Nodes
+        The nodes behind each layer.
+    input_names, output_names : tuple of str or None
+        Taken from the data where it has names.
+
+    Examples
+    --------
+    >>> from knotwork import KAN, create_dataset
+    >>> data = create_dataset(lambda x: x[:, 0] * x[:, 1], n_var=2, train_num=200)
+    >>> model = KAN([2, (0, 1), 1])
+    >>> history = model.fit(data, steps=20)
+    >>> bool(history.test_loss[-1] < 1e-3)
+    True
+    """
+
+    layers: nn.ModuleList
+
+    def __init__(
+        self,
+        width: Sequence[WidthEntry],
+        grid: int = 5,
+        k: int = 3,
+        *,
+        seed: int = 0,
+        residual: str | None = "silu",
+        grid_range: tuple[float, float] = (-1.0, 1.0),
+        grid_eps: float = 1.0,
+        extrapolation: Extrapolation = "linear",
+        dtype: torch.dtype = torch.float64,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        entries = _check_width(width)
+        self.seed = check_integer(seed, "seed", low=0)
+        grid_range = _check_range(grid_range)
+        if not 0 <= check_number(grid_eps, "grid_eps") <= 1:
+            raise ValueError(f"grid_eps must be from 0 (quantiles) to 1 (even); got {grid_eps}.")
+        self.input_count = entries[0].sums
+        self.nodes = tuple(entries[1:])
+        generator = self._generator()
+        sizes = [self.input_count] + [nodes.count for nodes in self.nodes]
+        self.layers = nn.ModuleList(
+            KANLayer(
+                size,
+                nodes.subnodes,
+                grid,
+                k,
+                residual=residual,
+                grid_range=grid_range,
+                grid_eps=grid_eps,
+                extrapolation=extrapolation,
+                dtype=dtype,
+                device=device,
+                generator=generator,
+            )
+            for size, nodes in zip(sizes, self.nodes, strict=False)
+        )
+        self.input_names: tuple[str, ...] | None = None
+        self.output_names: tuple[str, ...] | None = None
+        self.prune_report: PruneReport | None = None
+        self.snap_report: SnapReport | None = None
+        # Untrained networks may still be restarted on the data's own scale.
+        self.fresh = True
+        # What the network was last fitted to, for prune, plot and auto_symbolic.
+        self.dataset: Dataset | None = None
+
+    def _generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed)
+
+    # -- what the network is -----------------------------------------------------------------
+
+    @property
+    def width(self) -> list[Any]:
+        """Nodes per layer as the constructor takes them, inputs first."""
+        return [self.input_count, *(nodes.as_entry() for nodes in self.nodes)]
+
+    @property
+    def output_count(self) -> int:
+        """Number of outputs."""
+        return self.nodes[-1].count
+
+    @property
+    def depth(self) -> int:
+        """Number of layers."""
+        return len(self.layers)
+
+    @property
+    def grid(self) -> int:
+        """Intervals of the first layer's grid."""
+        return self.layer(0).grid
+
+    @property
+    def k(self) -> int:
+        """Order of the splines."""
+        return self.layer(0).k
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of the parameters."""
+        return self.layer(0).knots.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the parameters."""
+        return self.layer(0).knots.device
+
+    def layer(self, index: int) -> KANLayer:
+        """Return layer number `index`, typed."""
+        layer = self.layers[index]
+        assert isinstance(layer, KANLayer)
+        return layer
+
+    def parameter_count(self) -> int:
+        """Count the parameters of edges that are there, and the biases."""
+        total = 0
+        for index in range(self.depth):
+            layer = self.layer(index)
+            per_spline = layer.coefficients.shape[1] + (layer.residual_weight is not None)
+            total += int(layer.spline_mask.sum()) * per_spline
+            total += sum(1 + f.free_a + f.free_b for f in layer.functions) + layer.out_features
+        return total
+
+    def edge_count(self) -> int:
+        """Count the edges that are not absent."""
+        return sum(int((self.layer(index).kind != 0).sum()) for index in range(self.depth))
+
+    def extra_repr(self) -> str:
+        """Return what ``print`` shows of the network beside its layers."""
+        return f"width={self.width}, grid={self.grid}, k={self.k}"
+
+    # -- evaluation --------------------------------------------------------------------------
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Evaluate the network.
+
+        Parameters
+        ----------
+        x : Tensor of shape (..., inputs)
+
+        Returns
+        -------
+        Tensor of shape (..., outputs)
+        """
+        self._check_input(x)
+        for layer, nodes in zip(self.layers, self.nodes, strict=True):
+            x = nodes.combine(layer(x))
+        return x
+
+    def _check_input(self, x: Tensor) -> None:
+        if x.device != self.device:
+            raise ValueError(
+                f"X is on {x.device}, but the network is on {self.device}: use X.to({str(self.device)!r})."
+            )
+        if x.dtype != self.dtype and not torch.is_autocast_enabled():
+            raise TypeError(
+                f"X is {x.dtype}, but the network is {self.dtype}: use X.to({self.dtype}), or "
+                f"KAN(..., dtype={x.dtype})."
+            )
+        if x.dim() == 0 or x.shape[-1] != self.input_count:
+            raise ValueError(
+                f"X has shape {tuple(x.shape)}, but the network takes {self.input_count} inputs "
+                "in the last dimension."
+            )
+
+    def trace(self, x: Tensor) -> tuple[list[LayerTrace], Tensor]:
+        """Evaluate on x of shape (rows, inputs), keeping what goes through every layer.
+
+        Returns
+        -------
+        tuple
+            The traces, one a layer, and the outputs of shape (rows, outputs).
+        """
+        self._check_input(x)
+        traces: list[LayerTrace] = []
+        for index, nodes in enumerate(self.nodes):
+            subnodes = self.layer(index)(x)
+            traces.append(LayerTrace(x, subnodes))
+            x = nodes.combine(subnodes)
+        return traces, x
+
+    # -- grids -------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def update_grid(self, X: Tensor) -> Self:
+        """Move every layer's knots to where the data is, keeping the functions; in place.
+
+        Parameters
+        ----------
+        X : Tensor of shape (rows, inputs)
+        """
+        x = X
+        self._check_input(x)
+        for index, nodes in enumerate(self.nodes):
+            layer = self.layer(index)
+            layer.update_grid(x)
+            x = nodes.combine(layer(x))
+        return self
+
+    @torch.no_grad()
+    def restart(self, X: Tensor, seed: int | None = None) -> Self:
+        """Draw a new start scaled to the data; in place.
+
+        Parameters
+        ----------
+        X : Tensor of shape (rows, inputs)
+        seed : int, optional
+            Becomes the network's seed.
+        """
+        self.seed = self.seed if seed is None else check_integer(seed, "seed", low=0)
+        x, generator = X, self._generator()
+        for index, nodes in enumerate(self.nodes):
+            layer = self.layer(index)
+            layer.reset_parameters(generator, x)
+            x = nodes.combine(layer(x))
+        return self
+
+    def refine(self, grid: int) -> KAN:
+        """Return a copy on a grid of `grid` intervals, with the functions kept.
+
+        Exact where `grid` is a multiple of the present grid, a least-squares re-fit otherwise.
+        """
+        finer = self.copy()
+        x = None if self.dataset is None else self.dataset.train.inputs.to(self.device, self.dtype)
+        traces = None if x is None else self.trace(x[:: max(1, len(x) // 4096)])[0]
+        for index in range(finer.depth):
+            finer.layer(index).refine(grid, None if traces is None else traces[index].inputs)
+        return finer
+
+    # -- copies ------------------------------------------------------------------------------
+
+    def copy(self) -> Self:
+        """Return a copy that shares no parameter with this network."""
+        return copy.deepcopy(self)
+
+    # -- edges -------------------------------------------------------------------------------
+
+    def __getitem__(self, key: tuple[int, int, int]) -> Edge:
+        """Return edge (layer, input, output) for inspection, as ``model[0, 1, 2]``."""
+        from .edges import Edge
+
+        return Edge(self, *self.check_edge(*key))
+
+    def check_edge(self, l: int, i: int, j: int) -> tuple[int, int, int]:  # noqa: E741
+        """Return the edge's indices, negative ones counted from the end, or raise IndexError."""
+        l = check_index(l, "l", self.depth, "layers")  # noqa: E741
+        layer = self.layer(l)
+        return (
+            l,
+            check_index(i, "i", layer.in_features, f"inputs of layer {l}"),
+            check_index(j, "j", layer.out_features, f"outputs of layer {l}"),
+        )
+
+    def inputs_or_recent(self, X: Tensor | None) -> Tensor:
+        """Return X, or the training inputs of the last fit, as this network takes them.
+
+        Raises
+        ------
+        ValueError
+            If X is None and the network was not fitted to data in memory.
+        """
+        if X is not None:
+            self._check_input(X)
+            return X.detach().reshape(-1, self.input_count)
+        if self.dataset is None:
+            raise ValueError(
+                "X is needed: this network has not been fitted to data in memory, so there are no "
+                "inputs to look at."
+            )
+        return self.dataset.train.inputs.to(self.device, self.dtype)
+
+    # -- doors into the modules above --------------------------------------------------------
+
+    def fit(self, data: Any, **options: Any) -> History:
+        """Fit to data in place; see `knotwork.training.fit` for all options.
+
+        Parameters
+        ----------
+        data : dict, (X, y), Dataset or DataLoader
+        **options
+            ``opt="LM" | "LBFGS" | "Adam"``, ``steps``, ``loss``, ``weights``, ``lamb``,
+            ``lamb_entropy``, ``lr``, ``batch_size``, ``update_grid``, ``patience``,
+            ``callbacks``, ``progress``, ``seed``.
+
+        Returns
+        -------
+        History
+        """
+        from .training import fit
+
+        return fit(self, data, **options)
+
+    def train(self, mode: Any = True, **options: Any) -> Any:
+        """Fit to a dataset, or set training mode as every ``nn.Module`` does.
+
+        Given data it is `fit` and returns its `History`; given a bool it is ``nn.Module.train``
+        and returns the network.
+        """
+        if isinstance(mode, bool):
+            if options:
+                raise TypeError(
+                    f"train({mode}) sets the mode and takes no options; to fit, give data first: "
+                    "train(dataset, ...)."
+                )
+            return super().train(mode)
+        return self.fit(mode, **options)
+
+    def attribute(self, X: Tensor | None = None) -> Attribution:
+        """Score the importance of inputs, nodes and edges over X or the last fit's data."""
+        from .sparsity import attribute
+
+        return attribute(self, X)
+
+    def prune(
+        self,
+        node_threshold: float = 1e-2,
+        edge_threshold: float = 3e-2,
+        X: Tensor | None = None,
+    ) -> KAN:
+        """Return a network without the edges and nodes that do not matter.
+
+        Its `prune_report` says what went.  See `knotwork.sparsity.prune`.
+        """
+        from .sparsity import prune
+
+        return prune(self, node_threshold, edge_threshold, X)
+
+    def prune_edges(self, threshold: float = 3e-2, X: Tensor | None = None) -> KAN:
+        """Return a network without the edges that score below `threshold`."""
+        from .sparsity import prune_edges
+
+        return prune_edges(self, threshold, X)
+
+    def prune_nodes(self, threshold: float = 1e-2, X: Tensor | None = None) -> KAN:
+        """Return a network without the hidden nodes that score below `threshold`."""
+        from .sparsity import prune_nodes
+
+        return prune_nodes(self, threshold, X)
+
+    def prune_inputs(self, threshold: float = 1e-2, X: Tensor | None = None) -> KAN:
+        """Return a network without the inputs that score below `threshold`."""
+        from .sparsity import prune_inputs
+
+        return prune_inputs(self, threshold, X)
+
+    def suggest_symbolic(
+        self,
+        l: int,  # noqa: E741
+        i: int,
+        j: int,
+        lib: Sequence[str | SymbolicFunction] | None = None,
+        X: Tensor | None = None,
+    ) -> Suggestions:
+        """Rank the functions of `lib` by how well they describe edge (l, i, j)."""
+        from .symbolic import suggest_symbolic
+
+        return suggest_symbolic(self, l, i, j, lib, X)
+
+    def fix_symbolic(
+        self,
+        l: int,  # noqa: E741
+        i: int,
+        j: int,
+        function: str | SymbolicFunction,
+        X: Tensor | None = None,
+    ) -> float:
+        """Replace edge (l, i, j) by the best ``c * f(a*x + b) + d``; return its R^2; in place."""
+        from .symbolic import fix_symbolic
+
+        return fix_symbolic(self, l, i, j, function, X)
+
+    def unfix_symbolic(self, l: int, i: int, j: int) -> None:  # noqa: E741
+        """Give edge (l, i, j) the spline back that it had before `fix_symbolic`; in place."""
+        l, i, j = self.check_edge(l, i, j)  # noqa: E741
+        self.layer(l).unset_symbolic(i, j)
+
+    def auto_symbolic(
+        self, lib: Sequence[str | SymbolicFunction] | None = None, **options: Any
+    ) -> SnapReport:
+        """Replace every edge by a function of `lib`, judged in context; in place.
+
+        See `knotwork.symbolic.auto_symbolic` for options.
+        """
+        from .symbolic import auto_symbolic
+
+        return auto_symbolic(self, lib, **options)
+
+    def symbolic_formula(
+        self, var: Sequence[str | sympy.Symbol] | None = None
+    ) -> tuple[list[sympy.Expr], list[sympy.Symbol]]:
+        """Return the outputs' formulas and the variables in them, as SymPy expressions."""
+        from .symbolic import symbolic_formula
+
+        return symbolic_formula(self, var)
+
+    def plot(self, X: Tensor | None = None, **options: Any) -> Figure:
+        """Draw the network with every edge's function; see `knotwork.plotting.plot_network`."""
+        from .plotting import plot_network
+
+        return plot_network(self, X, **options)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write a checkpoint, atomically; `knotwork.load` reads it."""
+        from .io import save
+
+        save(self, path)
+
+
+def _check_width(width: Sequence[WidthEntry]) -> list[Nodes]:
+    if not isinstance(width, Sequence) or isinstance(width, str):
+        raise TypeError(f"width must be a list such as [2, 5, 1]; got {width!r}.")
+    if len(width) < 2:
+        raise ValueError(
+            f"width must have at least an input and an output entry, as [2, 1]; got {width!r}."
+        )
+    return [Nodes.parse(entry, position) for position, entry in enumerate(width)]
+
+
+def _check_range(grid_range: Any) -> tuple[float, float]:
+    if not isinstance(grid_range, Sequence | Mapping) or len(grid_range) != 2:
+        raise ValueError(f"grid_range must be a pair (low, high); got {grid_range!r}.")
+    low = check_number(grid_range[0], "grid_range[0]")
+    high = check_number(grid_range[1], "grid_range[1]")
+    if low >= high:
+        raise ValueError(f"grid_range must be (low, high) with low < high; got {grid_range!r}.")
+    return low, high

@@ -1,0 +1,407 @@
+r"""B-splines as pure functions: knots, local bases, evaluation, derivatives, re-fitting.
+
+Every input has its own knot vector.  A *grid* of ``G`` intervals between the breakpoints
+:math:`s_0 < \dots < s_G` carries splines of order `k` (degree `k`, so 3 is cubic) on the extended
+knots :math:`t_0 < \dots < t_{G+2k}`, where :math:`t_k = s_0` and :math:`t_{k+G} = s_G`; there are
+``G + k`` basis functions.  At any point only ``k + 1`` of them differ from zero, and only those are
+computed, by the Cox-de Boor recurrence.  It is plain tensor arithmetic, so autograd differentiates
+it as often as a physics loss wants.
+
+References
+----------
+C. de Boor, *A Practical Guide to Splines*, revised edition, Springer 2001, chapters IX to XI.
+L. Ramshaw, "Blossoms are polar forms", *Computer Aided Geometric Design* 6 (1989) 323-358.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+Extrapolation = Literal["linear", "constant", "continue", "zero", "error"]
+EXTRAPOLATIONS: tuple[str, ...] = get_args(Extrapolation)
+
+# Quantile knots of repeated values coincide; this share of the uniform grid keeps them apart.
+_LEAST_UNIFORM_SHARE = 0.02
+# Weight of the points spread evenly over a re-fit's range beside the data's own points: enough to
+# determine the coefficients where there is no data, too little to matter where there is.
+_EVEN_POINT_WEIGHT = 1e-3
+
+
+class LocalBasis(NamedTuple):
+    """The basis functions that do not vanish at each point.
+
+    Attributes
+    ----------
+    values : Tensor of shape (rows, inputs, k + 1)
+        Their values (or derivatives).
+    start : Tensor of shape (rows, inputs), int64
+        Index of the first of them.
+    """
+
+    values: Tensor
+    start: Tensor
+
+
+def extend_knots(breaks: Tensor, k: int) -> Tensor:
+    """Add `k` knots beyond either end of the breakpoints, spaced as the end intervals are.
+
+    Parameters
+    ----------
+    breaks : Tensor of shape (inputs, grid + 1), increasing along the last axis
+    k : int
+        Order of the splines.
+
+    Returns
+    -------
+    Tensor of shape (inputs, grid + 1 + 2 k)
+    """
+    steps = torch.arange(1, k + 1, dtype=breaks.dtype, device=breaks.device)
+    below = breaks[:, :1] - steps.flip(0) * (breaks[:, 1:2] - breaks[:, :1])
+    above = breaks[:, -1:] + steps * (breaks[:, -1:] - breaks[:, -2:-1])
+    return torch.cat([below, breaks, above], dim=1)
+
+
+def uniform_breaks(low: Tensor, high: Tensor, grid: int) -> Tensor:
+    """Return ``grid + 1`` evenly spaced breakpoints from `low` to `high`, both of shape (inputs,).
+
+    Examples
+    --------
+    >>> uniform_breaks(torch.tensor([0.0]), torch.tensor([1.0]), 4)
+    tensor([[0.0000, 0.2500, 0.5000, 0.7500, 1.0000]])
+    """
+    share = torch.linspace(0, 1, grid + 1, dtype=low.dtype, device=low.device)
+    # Weighted this way both ends come out exactly, whatever their sizes.
+    return low[:, None] * (1 - share) + high[:, None] * share
+
+
+def adaptive_breaks(x: Tensor, low: Tensor, high: Tensor, grid: int, grid_eps: float) -> Tensor:
+    """Blend evenly spaced breakpoints with the quantiles of the data.
+
+    Parameters
+    ----------
+    x : Tensor of shape (rows, inputs)
+        Data whose quantiles are taken; at least one row.
+    low, high : Tensors of shape (inputs,)
+        Ends of the range, which the data should lie within.
+    grid : int
+        Number of intervals.
+    grid_eps : float
+        1 gives even spacing, 0 equal counts of data in every interval.  A small share of the even
+        grid always stays, so that repeated values cannot make two knots coincide.
+
+    Returns
+    -------
+    Tensor of shape (inputs, grid + 1), strictly increasing
+    """
+    even = uniform_breaks(low, high, grid)
+    if grid_eps >= 1:
+        return even
+    share = max(grid_eps, _LEAST_UNIFORM_SHARE)
+    levels = torch.linspace(0, 1, grid + 1, dtype=x.dtype, device=x.device)
+    ranked = x.sort(dim=0).values
+    position = levels * (len(x) - 1)
+    below = position.floor().long()
+    above = position.ceil().long()
+    fraction = (position - below)[:, None]
+    quantiles = (ranked[below] * (1 - fraction) + ranked[above] * fraction).T
+    quantiles = quantiles.clamp(low[:, None], high[:, None])
+    quantiles = torch.cat([low[:, None], quantiles[:, 1:-1], high[:, None]], dim=1)
+    return share * even + (1 - share) * quantiles
+
+
+def domain(knots: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the two ends, each of shape (inputs,), between which the splines are defined."""
+    return knots[:, k], knots[:, -k - 1]
+
+
+def greville(knots: Tensor, k: int) -> Tensor:
+    """Return the Greville abscissae, the coefficients of the identity: shape (inputs, grid + k)."""
+    return knots[:, 1:-1].unfold(1, k, 1).mean(dim=2)
+
+
+def local_bases(
+    x: Tensor,
+    knots: Tensor,
+    k: int,
+    derivatives: tuple[int, ...] = (0,),
+    extrapolation: Extrapolation = "linear",
+) -> tuple[LocalBasis, ...]:
+    """Compute the ``k + 1`` basis functions that do not vanish at each point, or derivatives.
+
+    Parameters
+    ----------
+    x : Tensor of shape (rows, inputs)
+    knots : Tensor of shape (inputs, grid + 2 k + 1)
+        Extended knots, see `extend_knots`.
+    k : int
+        Order of the splines, at least 1.
+    derivatives : tuple of int
+        Which derivatives to return; 0 means the values.
+    extrapolation : str
+        What holds outside the knots: "linear" continues value and slope, "constant" the value,
+        "continue" the end polynomials, "zero" gives 0 and "error" raises.
+
+    Returns
+    -------
+    tuple of LocalBasis
+        One for each entry of `derivatives`, all with the same `start`.
+
+    Raises
+    ------
+    ValueError
+        If `extrapolation` is "error" and a point lies outside the knots.
+    """
+    low, high = domain(knots, k)
+    inside = (x >= low) & (x <= high)
+    if extrapolation == "error" and not bool((inside | x.isnan()).all()):
+        column = int((~inside).any(dim=0).nonzero()[0])
+        raise ValueError(
+            f"X lies outside the knots in column {column}, whose range is "
+            f"{low[column]:.6g} to {high[column]:.6g}, and extrapolation is 'error': drop those "
+            "rows, call update_grid(X), or choose extrapolation='linear'."
+        )
+    clamped = x.clamp(low, high)
+    start = _first_basis(clamped.detach(), knots, k)
+    point = x if extrapolation == "continue" else clamped
+    ladder = _Ladder(point, knots, k, start)
+
+    def at(derivative: int) -> Tensor:
+        values = ladder.derivative(derivative)
+        if extrapolation in ("continue", "error"):
+            return values
+        if extrapolation == "zero":
+            return values * inside[..., None]
+        if extrapolation == "constant":
+            return values if derivative == 0 else values * inside[..., None]
+        if derivative == 0:
+            return values + (x - clamped)[..., None] * ladder.derivative(1)
+        return values if derivative == 1 else values * inside[..., None]
+
+    return tuple(LocalBasis(at(derivative), start) for derivative in derivatives)
+
+
+def _first_basis(x: Tensor, knots: Tensor, k: int) -> Tensor:
+    """Find the index of the first basis function that does not vanish at `x`, inside the knots."""
+    breaks = knots[:, k:-k].contiguous()
+    span = torch.searchsorted(breaks, x.T.contiguous(), right=True).T - 1
+    return span.clamp(0, breaks.shape[1] - 2)
+
+
+class _Ladder:
+    """The Cox-de Boor recurrence at given points, its rungs kept for the derivatives."""
+
+    def __init__(self, x: Tensor, knots: Tensor, k: int, start: Tensor) -> None:
+        self._x = x[..., None]
+        self._k = k
+        offsets = torch.arange(1, 2 * k + 1, device=x.device)
+        inputs = torch.arange(knots.shape[0], device=x.device)
+        # The 2k knots around each point's interval, which is (knots[k - 1], knots[k]) of these.
+        self._knots = knots[inputs[:, None], start[..., None] + offsets]
+        self._rungs = [torch.ones_like(self._x)]
+
+    def _ends(self, order: int) -> tuple[Tensor, Tensor]:
+        """Return both ends of the supports of the bases one order below `order`."""
+        k = self._k
+        return self._knots[..., k - order : k], self._knots[..., k : k + order]
+
+    def _rung(self, order: int) -> Tensor:
+        while len(self._rungs) <= order:
+            left, right = self._ends(len(self._rungs))
+            ratio = self._rungs[-1] / (right - left)
+            rising = pad(ratio * (self._x - left), (1, 0))
+            self._rungs.append(rising + pad(ratio * (right - self._x), (0, 1)))
+        return self._rungs[order]
+
+    def derivative(self, count: int) -> Tensor:
+        """Return the `count`-th derivative of the order-k bases: shape (rows, inputs, k + 1)."""
+        k = self._k
+        if count > k:
+            return torch.zeros_like(self._rung(k))
+        values = self._rung(k - count)
+        for order in range(k - count + 1, k + 1):
+            left, right = self._ends(order)
+            ratio = values / (right - left)
+            values = order * (pad(ratio, (1, 0)) - pad(ratio, (0, 1)))
+        return values
+
+
+def dense(local: LocalBasis, count: int) -> Tensor:
+    """Spread local values over all `count` basis functions: shape (rows, inputs, count)."""
+    values, start = local
+    index = start[..., None] + torch.arange(values.shape[-1], device=values.device)
+    return values.new_zeros(*start.shape, count).scatter(-1, index, values)
+
+
+def basis(
+    x: Tensor,
+    knots: Tensor,
+    k: int,
+    derivative: int = 0,
+    extrapolation: Extrapolation = "linear",
+) -> Tensor:
+    """Return all basis functions at each point: shape (rows, inputs, grid + k).
+
+    Parameters are those of `local_bases`.
+
+    Examples
+    --------
+    >>> knots = extend_knots(torch.tensor([[0.0, 1.0, 2.0]]), 1)
+    >>> basis(torch.tensor([[0.25]]), knots, 1)
+    tensor([[[0.7500, 0.2500, 0.0000]]])
+    """
+    (local,) = local_bases(x, knots, k, (derivative,), extrapolation)
+    return dense(local, knots.shape[1] - k - 1)
+
+
+def evaluate(
+    x: Tensor,
+    knots: Tensor,
+    coefficients: Tensor,
+    k: int,
+    derivative: int = 0,
+    extrapolation: Extrapolation = "linear",
+) -> Tensor:
+    """Evaluate every edge's spline, or a derivative of it.
+
+    Parameters
+    ----------
+    x : Tensor of shape (rows, inputs)
+    knots : Tensor of shape (inputs, grid + 2 k + 1)
+    coefficients : Tensor of shape (inputs, grid + k, outputs)
+    k, derivative, extrapolation
+        See `local_bases`.
+
+    Returns
+    -------
+    Tensor of shape (rows, inputs, outputs)
+    """
+    return torch.einsum(
+        "nif,ifo->nio", basis(x, knots, k, derivative, extrapolation), coefficients
+    )
+
+
+def refit(
+    knots: Tensor,
+    coefficients: Tensor,
+    new_knots: Tensor,
+    k: int,
+    points: Tensor | None = None,
+    extrapolation: Extrapolation = "linear",
+) -> Tensor:
+    """Express splines on new knots, changing the functions as little as possible.
+
+    Where the new breakpoints contain all old ones and the range is the same, this is knot
+    insertion and the functions do not change at all.  Otherwise it is a least-squares fit to the
+    old functions (extrapolated where the new range is wider) at the data's points and, with a
+    small weight, at points spread evenly over the new range, so that it is well posed however few
+    or repeated the data.
+
+    Parameters
+    ----------
+    knots : Tensor of shape (inputs, grid + 2 k + 1)
+    coefficients : Tensor of shape (inputs, grid + k, outputs)
+    new_knots : Tensor of shape (inputs, new grid + 2 k + 1)
+    k : int
+    points : Tensor of shape (rows, inputs), optional
+        Where the functions matter.
+    extrapolation : str
+        How the old splines continue outside their knots ("error" and "zero" count as "linear").
+
+    Returns
+    -------
+    Tensor of shape (inputs, new grid + k, outputs)
+    """
+    if _nested(knots, new_knots, k):
+        return insert_knots(knots, coefficients, new_knots, k)
+    policy: Extrapolation = "linear" if extrapolation in ("error", "zero") else extrapolation
+    low, high = domain(new_knots, k)
+    per_interval = k + 2
+    even = uniform_breaks(low, high, per_interval * (new_knots.shape[1] - 2 * k - 1)).T
+    where, weight = even, even.new_ones(len(even))
+    if points is not None and len(points) > 0:
+        where = torch.cat([points, even])
+        weight = torch.cat(
+            [
+                even.new_ones(len(points)),
+                even.new_full((len(even),), _EVEN_POINT_WEIGHT * len(points) / len(even)),
+            ]
+        )
+    root = weight.sqrt()[:, None, None]
+    target = evaluate(where, knots, coefficients, k, 0, policy) * root
+    design = basis(where, new_knots, k, 0, policy) * root
+    return torch.linalg.lstsq(design.transpose(0, 1), target.transpose(0, 1)).solution
+
+
+def _nested(knots: Tensor, new_knots: Tensor, k: int) -> bool:
+    """Tell whether the new range is the old one and every old breakpoint is among the new."""
+    old, new = knots[:, k:-k], new_knots[:, k:-k]
+    if new.shape[1] < old.shape[1]:
+        return False
+    slack = 1e-10 if knots.dtype == torch.float64 else 1e-5
+    scale = (old[:, -1:] - old[:, :1]) * slack
+    gap = (old[:, :, None] - new[:, None, :]).abs().amin(dim=2)
+    same_ends = (old[:, [0, -1]] - new[:, [0, -1]]).abs()
+    return bool((gap <= scale).all()) and bool((same_ends <= scale).all())
+
+
+def insert_knots(knots: Tensor, coefficients: Tensor, new_knots: Tensor, k: int) -> Tensor:
+    r"""Insert knots without changing the functions.
+
+    The coefficient of the new basis function `j` is the blossom of the polynomial piece that holds
+    on one of its intervals, at the knots :math:`t'_{j+1}, \dots, t'_{j+k}` (Ramshaw 1989): de
+    Boor's evaluation with a different argument at each level.
+
+    Parameters
+    ----------
+    knots : Tensor of shape (inputs, grid + 2 k + 1)
+    coefficients : Tensor of shape (inputs, grid + k, outputs)
+    new_knots : Tensor of shape (inputs, new grid + 2 k + 1)
+        Its breakpoints must contain the old ones, with the same ends.
+    k : int
+
+    Returns
+    -------
+    Tensor of shape (inputs, new grid + k, outputs)
+    """
+    inputs, count = new_knots.shape[0], new_knots.shape[1] - k - 1
+    device = knots.device
+    new_grid = count - k
+    # An interval inside the range for every new basis function, and the old interval around it.
+    interval = (torch.arange(count, device=device) - k // 2).clamp(0, new_grid - 1)
+    middle = (new_knots[:, interval + k] + new_knots[:, interval + k + 1]) / 2
+    start = _first_basis(middle.T, knots, k).T
+    rows = torch.arange(inputs, device=device)[:, None, None]
+    local = coefficients[rows, start[..., None] + torch.arange(k + 1, device=device)]
+    around = knots[rows, start[..., None] + torch.arange(1, 2 * k + 1, device=device)]
+    for level in range(1, k + 1):
+        argument = new_knots[:, level : level + count, None]
+        left, right = around[..., level - 1 : k], around[..., k : 2 * k - level + 1]
+        share = ((argument - left) / (right - left))[..., None]
+        local = local[:, :, :-1] * (1 - share) + local[:, :, 1:] * share
+    return local[:, :, 0]
+
+
+def difference_matrix(knots: Tensor, k: int, order: int = 2) -> Tensor:
+    """Return the matrix of `order`-th derivatives of a spline, as divided differences.
+
+    Applied to coefficients it gives the coefficients, in the basis of order ``k - order``, of the
+    spline's derivative with every input's range scaled to 1.
+
+    Returns
+    -------
+    Tensor of shape (inputs, grid + k - order, grid + k)
+    """
+    low, high = domain(knots, k)
+    scaled = knots / (high - low)[:, None]
+    count = knots.shape[1] - k - 1
+    matrix = torch.eye(count, dtype=knots.dtype, device=knots.device).expand(len(knots), -1, -1)
+    for step in range(order):
+        degree = k - step
+        first = step + 1
+        gap = scaled[:, first + degree : -first] - scaled[:, first : -first - degree]
+        matrix = degree * (matrix[:, 1:] - matrix[:, :-1]) / gap[..., None]
+    return matrix

@@ -1,0 +1,98 @@
+"""How much every edge and node varies over data, without storing anything per edge and sample.
+
+A spline edge is linear in its input's features, so its mean and spread follow exactly from their
+mean and covariance, one small matrix an input: :math:`\\sigma^2 = c^T \\mathrm{Cov}(\\Phi)\\, c`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .layers import KANLayer
+from .network import KAN
+
+
+@dataclass(frozen=True)
+class LayerStatistics:
+    """Means and spreads over the data within one layer.
+
+    Attributes
+    ----------
+    covariance : Tensor of shape (inputs, features, features)
+        Of every input's features.
+    edge_mean, edge_spread : Tensors of shape (inputs, outputs)
+        Mean and standard deviation of every edge's output; 0 for absent edges.
+    node_mean, node_spread : Tensors of shape (outputs,)
+        The same of the layer's sums.
+    input_low, input_high : Tensors of shape (inputs,)
+        The data's range at the layer's inputs.
+    """
+
+    covariance: Tensor
+    edge_mean: Tensor
+    edge_spread: Tensor
+    node_mean: Tensor
+    node_spread: Tensor
+    input_low: Tensor
+    input_high: Tensor
+
+    @property
+    def relative_spread(self) -> Tensor:
+        """Every edge's spread relative to its node's, 0 where the node is constant."""
+        return self.edge_spread / positive(self.node_spread)
+
+
+def positive(values: Tensor) -> Tensor:
+    """Replace zeros (and what is too small to divide by) by infinity."""
+    return torch.where(values > torch.finfo(values.dtype).tiny, values, torch.inf)
+
+
+def layer_statistics(layer: KANLayer, x: Tensor, subnodes: Tensor) -> LayerStatistics:
+    """Compute the statistics of one layer.
+
+    Differentiable in the layer's parameters and in `x`, for penalties in first-order training.
+
+    Parameters
+    ----------
+    layer : KANLayer
+    x : Tensor of shape (rows, inputs)
+    subnodes : Tensor of shape (rows, outputs)
+        The layer's outputs at `x`.
+    """
+    features = layer.features(x).values.transpose(0, 1)
+    mean = features.mean(dim=1)
+    centred = features - mean[:, None, :]
+    covariance = centred.transpose(1, 2) @ centred / len(x)
+    weights = layer.feature_weights()
+    edge_mean = torch.einsum("if,ifo->io", mean, weights)
+    variance = (weights * (covariance @ weights)).sum(dim=1)
+    # The gradient of a square root at 0 is infinite; absent edges must not spread nan.
+    safe = torch.where(variance > 0, variance, torch.ones_like(variance))
+    edge_spread = torch.where(variance > 0, safe.sqrt(), torch.zeros_like(variance))
+    if layer.functions:
+        values = layer.symbolic_values(x)
+        i, j = layer.symbolic_edges.T
+        edge_mean = edge_mean.index_put((i, j), values.mean(dim=0))
+        edge_spread = edge_spread.index_put((i, j), values.std(dim=0, correction=0))
+    return LayerStatistics(
+        covariance,
+        edge_mean,
+        edge_spread,
+        subnodes.mean(dim=0),
+        subnodes.std(dim=0, correction=0),
+        x.amin(dim=0),
+        x.amax(dim=0),
+    )
+
+
+@torch.no_grad()
+def network_statistics(model: KAN, x: Tensor) -> list[LayerStatistics]:
+    """Compute every layer's statistics over rows `x` of shape (rows, inputs)."""
+    traces, _ = model.trace(x)
+    return [
+        layer_statistics(model.layer(index), trace.inputs, trace.subnodes)
+        for index, trace in enumerate(traces)
+    ]

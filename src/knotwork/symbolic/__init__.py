@@ -1,0 +1,1 @@
+"""From trained edges to formulas."""

@@ -1,0 +1,101 @@
+"""A network, its data and quadratic penalties as a nonlinear least-squares problem."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..network import KAN
+from .batches import Batches
+from .jacobian import FreeParameters
+from .penalties import QuadraticPenalty
+
+
+class NetworkLeastSquares:
+    r"""Half the weighted mean squared error, relative to the targets' variance, plus penalties.
+
+    .. math:: F = \frac{1}{2 m s^2 \sum_n w_n} \sum_n w_n |f(x_n) - y_n|^2 + \text{penalty}
+
+    for `m` outputs with mean variance :math:`s^2`.  Rows are gone through in batches and only sums
+    are kept.
+
+    Parameters
+    ----------
+    model : KAN, float64
+    batches : Batches
+    variance : float
+        The targets' variance, averaged over outputs.
+    penalty : QuadraticPenalty, optional
+    """
+
+    def __init__(
+        self,
+        model: KAN,
+        batches: Batches,
+        variance: float,
+        penalty: QuadraticPenalty | None = None,
+    ) -> None:
+        self.model = model
+        self.batches = batches
+        self.variance = variance
+        self.penalty = penalty
+        self.parameters = FreeParameters(model)
+
+    def read(self) -> Tensor:
+        """Return the parameters, shape (size,)."""
+        return self.parameters.read()
+
+    def write(self, parameters: Tensor) -> None:
+        """Set the network's parameters."""
+        self.parameters.write(parameters)
+
+    def _scale(self, total: float) -> float:
+        return 1 / (total * self.model.output_count * self.variance)
+
+    @torch.no_grad()
+    def data_objective(self) -> float:
+        """Evaluate the objective without penalties."""
+        squares = total = 0.0
+        for batch in self.batches:
+            error = (self.model(batch.inputs) - batch.targets).square().sum(dim=1)
+            squares += float(error.sum() if batch.weights is None else error @ batch.weights)
+            total += len(batch) if batch.weights is None else float(batch.weights.sum())
+        return 0.5 * squares * self._scale(total)
+
+    def objective(self) -> float:
+        """Evaluate the objective."""
+        value = self.data_objective()
+        return value if self.penalty is None else value + self.penalty.value(self.read())
+
+    @torch.no_grad()
+    def normal_equations(self) -> tuple[float, Tensor, Tensor]:
+        """Return the objective, its gradient and the Gauss-Newton matrix."""
+        size = self.parameters.size
+        matrix = torch.zeros(size, size, dtype=torch.float64, device=self.model.device)
+        gradient = torch.zeros(size, dtype=torch.float64, device=self.model.device)
+        squares = total = 0.0
+        rows = self.parameters.block_rows()
+        for batch in self.batches:
+            weights = torch.ones(len(batch)).to(gradient) if batch.weights is None else batch.weights
+            total += float(weights.sum())
+            for start in range(0, len(batch), rows):
+                block = slice(start, start + rows)
+                outputs, jacobian = self.parameters.jacobian(batch.inputs[block])
+                root = weights[block].sqrt()
+                residual = (outputs - batch.targets[block]) * root[:, None]
+                squares += float(residual.square().sum())
+                for output in range(self.model.output_count):
+                    columns = jacobian[output]
+                    if batch.weights is not None:
+                        columns = columns * root[:, None]
+                    matrix.addmm_(columns.T, columns)
+                    gradient.addmv_(columns.T, residual[:, output])
+        scale = self._scale(total)
+        matrix *= scale
+        gradient *= scale
+        objective = 0.5 * squares * scale
+        if self.penalty is not None:
+            parameters = self.read()
+            objective += self.penalty.value(parameters)
+            self.penalty.add_to(parameters, gradient, matrix)
+        return objective, gradient, matrix

@@ -1,0 +1,126 @@
+r"""Levenberg-Marquardt: damped Gauss-Newton steps on a nonlinear least-squares problem.
+
+Each step solves :math:`(A + \mu D)\,\delta = -g` with the Gauss-Newton matrix `A`, the gradient `g`
+and the damping :math:`\mu`, by Cholesky factorisation in float64.  The gain ratio, the objective's
+true fall over the one that the quadratic model predicts, decides whether the step is taken and how
+the damping changes (Nielsen's rule).  A refused step costs one factorisation and one evaluation;
+the Jacobian is not formed again.
+
+References
+----------
+H. B. Nielsen, "Damping parameter in Marquardt's method", IMM-REP-1999-05, DTU 1999.
+K. Madsen, H. B. Nielsen, O. Tingleff, *Methods for Non-Linear Least Squares Problems*, DTU 2004.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+_START_DAMPING = 1e-3
+_LEAST_DAMPING = 1e-14
+_MOST_DAMPING = 1e12
+# Diagonal entries below this share of the largest are raised to it, so that directions the data
+# says nothing about are damped rather than divided by zero.
+_LEAST_DIAGONAL = 1e-9
+_MOST_TRIALS = 12
+
+
+class LeastSquaresProblem(Protocol):
+    """What the solver needs to know of a problem."""
+
+    def read(self) -> Tensor:
+        """Return the parameters, shape (size,), float64."""
+        ...
+
+    def write(self, parameters: Tensor) -> None:
+        """Set the parameters."""
+        ...
+
+    def objective(self) -> float:
+        """Evaluate half the sum of squares (and penalties) at the present parameters."""
+        ...
+
+    def normal_equations(self) -> tuple[float, Tensor, Tensor]:
+        """Return the objective, its gradient and the Gauss-Newton matrix."""
+        ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """The outcome of one step: `objective` after it, and why it `stopped` if no step was taken."""
+
+    objective: float
+    taken: bool
+    stopped: str = ""
+
+
+class LevenbergMarquardt:
+    """The solver's state between steps: the damping and how fast it grows.
+
+    Parameters
+    ----------
+    problem : LeastSquaresProblem
+    damping : float
+        First damping, relative to the diagonal of the Gauss-Newton matrix.
+    """
+
+    def __init__(self, problem: LeastSquaresProblem, damping: float = _START_DAMPING) -> None:
+        self.problem = problem
+        self.damping = damping
+        self._growth = 2.0
+        self.refused = 0
+
+    def step(self) -> Step:
+        """Take one step that lowers the objective, or say why there is none."""
+        problem = self.problem
+        objective, gradient, matrix = problem.normal_equations()
+        if not (math.isfinite(objective) and bool(gradient.isfinite().all())):
+            return Step(objective, False, "the objective or its gradient is not finite")
+        if objective == 0 or not bool(gradient.any()):
+            return Step(objective, False, "converged: the gradient is zero")
+        start = problem.read()
+        diagonal = matrix.diagonal().clone()
+        diagonal.clamp_(min=float(diagonal.max()) * _LEAST_DIAGONAL)
+        # Solved in units in which the diagonal is 1, which keeps the factorisation accurate.
+        scale = diagonal.sqrt()
+        scaled = matrix / scale / scale[:, None]
+        right = -(gradient / scale)
+        for _ in range(_MOST_TRIALS):
+            if self.damping > _MOST_DAMPING:
+                break
+            move = self._solve(scaled, right)
+            if move is None:
+                self._refuse()
+                continue
+            predicted = 0.5 * float(move @ (self.damping * move + right))
+            problem.write(start + move / scale)
+            reached = problem.objective()
+            gain = (objective - reached) / predicted if predicted > 0 else -1.0
+            if math.isfinite(reached) and reached < objective and gain > 0:
+                self.damping *= max(1 / 3, 1 - (2 * min(gain, 1.0) - 1) ** 3)
+                self.damping = max(self.damping, _LEAST_DAMPING)
+                self._growth = 2.0
+                return Step(reached, True)
+            self._refuse()
+        problem.write(start)
+        self.damping = min(self.damping, _MOST_DAMPING)
+        return Step(objective, False, "converged: no damping lowers the objective")
+
+    def _solve(self, scaled: Tensor, right: Tensor) -> Tensor | None:
+        damped = scaled.clone()
+        damped.diagonal().add_(self.damping)
+        factor, failed = torch.linalg.cholesky_ex(damped)
+        if int(failed) != 0:
+            return None
+        move = torch.cholesky_solve(right[:, None], factor)[:, 0]
+        return move if bool(move.isfinite().all()) else None
+
+    def _refuse(self) -> None:
+        self.refused += 1
+        self.damping = max(self.damping * self._growth, 10 * _LEAST_DAMPING)
+        self._growth *= 2

@@ -1,0 +1,238 @@
+"""The methods a fit can use, each a thing that takes one step at a time.
+
+The loop in `fit` knows nothing of how a step is made; a method knows nothing of histories, grids
+or early stopping.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from ..data import Samples
+from ..network import KAN
+from .batches import Batches, TensorBatches
+from .jacobian import FreeParameters
+from .least_squares import NetworkLeastSquares
+from .levenberg_marquardt import LeastSquaresProblem, LevenbergMarquardt
+from .losses import Loss, total_weight
+from .penalties import PenaltyWeights, QuadraticPenalty, sparsity_penalty
+
+# Rows over which the spread of edges is measured.
+STATISTICS_ROWS = 4096
+# Steps between renewals of the adaptive penalty's weights.
+_RENEWAL_STEPS = 2
+
+
+class Method(ABC):
+    """One way of improving a network, a step at a time."""
+
+    refused = 0
+
+    @abstractmethod
+    def step(self) -> str:
+        """Improve the network; return "" or, if there is nothing more to gain, why."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget what was learned about the surface, after the network was changed."""
+
+
+class LevenbergMarquardtMethod(Method):
+    """Second-order steps with the structured Jacobian and the adaptive quadratic penalty."""
+
+    def __init__(
+        self, model: KAN, batches: Batches, variance: float, weights: PenaltyWeights
+    ) -> None:
+        self._model = model
+        self._weights = weights
+        self._batches = batches
+        self._variance = variance
+        self._steps = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Start with fresh damping and penalty."""
+        self._problem = NetworkLeastSquares(self._model, self._batches, self._variance)
+        self._solver = LevenbergMarquardt(self._problem)
+        self._steps = 0
+
+    def step(self) -> str:
+        """Take one damped Gauss-Newton step."""
+        penalised = self._weights.lamb > 0 or self._weights.smoothness > 0
+        if penalised and self._steps % _RENEWAL_STEPS == 0:
+            self._problem.penalty = QuadraticPenalty.of_network(
+                self._model,
+                self._problem.parameters,
+                self._batches.sample(STATISTICS_ROWS).inputs,
+                self._weights,
+            )
+        self._steps += 1
+        before = self._solver.refused
+        outcome = self._solver.step()
+        self.refused += self._solver.refused - before
+        return outcome.stopped
+
+
+class DenseLevenbergMarquardt(Method):
+    """Second-order steps for any module, its Jacobian formed by torch.func; for small ones."""
+
+    def __init__(self, problem: LeastSquaresProblem) -> None:
+        self._problem = problem
+        self.reset()
+
+    def reset(self) -> None:
+        """Start with fresh damping."""
+        self._solver = LevenbergMarquardt(self._problem)
+
+    def step(self) -> str:
+        """Take one damped Gauss-Newton step."""
+        before = self._solver.refused
+        outcome = self._solver.step()
+        self.refused += self._solver.refused - before
+        return outcome.stopped
+
+
+class FirstOrderObjective:
+    """Mean loss relative to the targets' variance, plus the penalty, for autograd."""
+
+    def __init__(
+        self, model: nn.Module, batches: Batches, loss: Loss, variance: float, weights: PenaltyWeights
+    ) -> None:
+        self.model = model
+        self.batches = batches
+        self.loss = loss
+        self.variance = variance
+        self.weights = weights
+
+    def penalty(self, x: Tensor) -> Tensor | None:
+        """Return the penalty over rows x, or None if there is none."""
+        if self.weights.lamb == 0 or not isinstance(self.model, KAN):
+            return None
+        return sparsity_penalty(self.model, x, self.weights)
+
+    def backward(self) -> Tensor:
+        """Evaluate over all rows, adding gradients batch by batch; return the objective."""
+        total = sum(total_weight(batch) for batch in self.batches)
+        objective = torch.zeros((), dtype=torch.float64)
+        for batch in self.batches:
+            part = self.loss.total(self.model(batch.inputs), batch) / (total * self.variance)
+            part.backward()
+            objective += part.detach().double().cpu()
+        penalty = self.penalty(self.batches.sample(STATISTICS_ROWS).inputs)
+        if penalty is not None:
+            penalty.backward()
+            objective += penalty.detach().double().cpu()
+        return objective
+
+    def backward_batch(self, batch: Samples) -> Tensor:
+        """Evaluate over one mini-batch and add its gradients."""
+        mean = self.loss.total(self.model(batch.inputs), batch) / total_weight(batch)
+        objective = mean / self.variance
+        penalty = self.penalty(batch.inputs)
+        objective = objective if penalty is None else objective + penalty
+        objective.backward()
+        return objective.detach()
+
+
+class QuasiNewtonMethod(Method):
+    """L-BFGS with a strong Wolfe line search; a step is up to 20 of its iterations."""
+
+    def __init__(self, objective: FirstOrderObjective, lr: float) -> None:
+        self._objective = objective
+        self._lr = lr
+        self._idle = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the curvature."""
+        self._optimizer = torch.optim.LBFGS(
+            self._objective.model.parameters(),
+            lr=self._lr,
+            history_size=10,
+            line_search_fn="strong_wolfe",
+            tolerance_grad=1e-32,
+            tolerance_change=1e-32,
+        )
+        self._last = math.inf
+
+    def step(self) -> str:
+        """Take up to 20 iterations; return to the start of the step if they end nowhere."""
+        parameters = [p for p in self._objective.model.parameters() if p.requires_grad]
+        saved = [p.detach().clone() for p in parameters]
+
+        def closure() -> float:
+            self._optimizer.zero_grad()
+            return float(self._objective.backward())
+
+        started = float(self._optimizer.step(closure))
+        finite = all(bool(p.isfinite().all()) for p in parameters) and math.isfinite(started)
+        if not finite:
+            with torch.no_grad():
+                for parameter, value in zip(parameters, saved, strict=True):
+                    parameter.copy_(value)
+            self.refused += 1
+            self.reset()
+            if self.refused > 3:
+                return "stopped: steps kept leading to values that are not finite; lower lr"
+            return ""
+        moved = any(
+            not torch.equal(parameter, value)
+            for parameter, value in zip(parameters, saved, strict=True)
+        )
+        if not moved:
+            self._idle += 1
+            self.reset()
+            return "converged: the line search finds no lower loss" if self._idle > 1 else ""
+        self._idle = 0
+        return ""
+
+
+class AdamMethod(Method):
+    """Adam on mini-batches; a step is one mini-batch."""
+
+    def __init__(
+        self, objective: FirstOrderObjective, lr: float, generator: torch.Generator
+    ) -> None:
+        self._objective = objective
+        self._lr = lr
+        self._generator = generator
+        self._batches = self._endless()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the moments."""
+        self._optimizer = torch.optim.Adam(self._objective.model.parameters(), lr=self._lr)
+
+    def _endless(self) -> Iterator[Samples]:
+        batches = self._objective.batches
+        while True:
+            if isinstance(batches, TensorBatches):
+                yield from batches.shuffled(self._generator)
+            else:
+                yield from batches
+
+    def step(self) -> str:
+        """Take one step on the next mini-batch, unless its gradient is not finite."""
+        self._optimizer.zero_grad()
+        self._objective.backward_batch(next(self._batches))
+        gradients = [p.grad for p in self._objective.model.parameters() if p.grad is not None]
+        if not all(bool(gradient.isfinite().all()) for gradient in gradients):
+            self.refused += 1
+            if self.refused > 100:
+                return "stopped: gradients are not finite; lower lr or check the loss"
+            return ""
+        self._optimizer.step()
+        return ""
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Count the parameters that a second-order step would have to solve for."""
+    if isinstance(model, KAN):
+        return FreeParameters(model).size
+    return sum(parameter.numel() for parameter in model.parameters())
+

@@ -1,0 +1,155 @@
+r"""Penalties that make a network sparse and smooth, for both kinds of training.
+
+*First order and L-BFGS* get the reference implementation's penalty (arXiv 2404.19756, section 2.5):
+the L1 norm of edge magnitudes and the entropy of their distribution, differentiated by autograd.
+
+*Levenberg-Marquardt* gets a quadratic one that drives towards counting edges,
+
+.. math:: \tfrac{\lambda}{2} \sum_e
+          \frac{|\varphi_e|^2}{|\varphi_e|_{\text{prev}}^2 + \delta^2},
+
+with :math:`|\varphi_e|` the spread of the edge's output over the data relative to its node's.  For
+fixed weights it is a quadratic form in the coefficients, so it joins the normal equations exactly;
+the weights are renewed every few steps.  A sum of x^2 / (x^2 + delta^2) counts what is much larger
+than delta.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .. import splines
+from ..network import KAN
+from ..statistics import LayerStatistics, layer_statistics, network_statistics, positive
+from .jacobian import FreeParameters
+
+DELTA = 0.03
+
+
+@dataclass(frozen=True)
+class PenaltyWeights:
+    """How much each term counts; all are relative to the targets' variance.
+
+    Attributes
+    ----------
+    lamb : float
+        Overall strength of the sparsity penalty.
+    l1, entropy, coefficients, differences : float
+        Relative strengths of its terms in first-order training: edge magnitudes, their entropy,
+        absolute coefficients, absolute differences of neighbouring coefficients.
+    smoothness : float
+        Strength of the roughness term in Levenberg-Marquardt, the mean square of second
+        differences relative to the node's spread.
+    """
+
+    lamb: float = 0.0
+    l1: float = 1.0
+    entropy: float = 2.0
+    coefficients: float = 0.0
+    differences: float = 0.0
+    smoothness: float = 0.0
+
+
+class QuadraticPenalty:
+    """A quadratic form on every spline edge's weights, centred at zero.
+
+    Parameters
+    ----------
+    parameters : FreeParameters
+    blocks : list of Tensor
+        For each layer the forms of its spline edges, shape (spline edges, weights, weights).
+    """
+
+    def __init__(self, parameters: FreeParameters, blocks: list[Tensor]) -> None:
+        self._parts = parameters.parts
+        self._blocks = blocks
+
+    @classmethod
+    @torch.no_grad()
+    def of_network(
+        cls, model: KAN, parameters: FreeParameters, x: Tensor, weights: PenaltyWeights
+    ) -> QuadraticPenalty:
+        """Build the penalty from the network's present edges over rows `x`."""
+        blocks: list[Tensor] = []
+        for part, statistics in zip(parameters.parts, network_statistics(model, x), strict=True):
+            node = positive(statistics.node_spread)[part.targets]
+            relative = statistics.relative_spread[part.sources, part.targets]
+            strength = weights.lamb / (relative**2 + DELTA**2) / node**2
+            form = strength[:, None, None] * statistics.covariance[part.sources]
+            if weights.smoothness:
+                roughness = _roughness(part.layer.knots, part.layer.k)[part.sources]
+                count = roughness.shape[1]
+                size = weights.smoothness / node**2
+                form[:, :count, :count] += size[:, None, None] * roughness
+            blocks.append(form)
+        return cls(parameters, blocks)
+
+    def _edges(self, values: Tensor) -> list[Tensor]:
+        return [
+            values[part.offset : part.offset + part.spline_size].view(-1, part.per_edge)
+            for part in self._parts
+        ]
+
+    def value(self, parameters: Tensor) -> float:
+        """Evaluate the penalty at a vector of free parameters."""
+        return 0.5 * sum(
+            float(torch.einsum("ef,efg,eg->", edge, block, edge))
+            for edge, block in zip(self._edges(parameters), self._blocks, strict=True)
+        )
+
+    def add_to(self, parameters: Tensor, gradient: Tensor, matrix: Tensor) -> None:
+        """Add the penalty's gradient and second derivatives to the normal equations."""
+        edges = self._edges(parameters)
+        for part, edge, block in zip(self._parts, edges, self._blocks, strict=True):
+            span = slice(part.offset, part.offset + part.spline_size)
+            gradient[span] += torch.einsum("efg,eg->ef", block, edge).flatten()
+            size = part.per_edge
+            # The diagonal blocks of the layer's square of the matrix, as a view.
+            square = matrix[span, span].unflatten(0, (-1, size)).unflatten(2, (-1, size))
+            square.diagonal(dim1=0, dim2=2).add_(block.permute(1, 2, 0))
+
+
+def _roughness(knots: Tensor, k: int) -> Tensor:
+    """Return the mean-square second derivative as a form on coefficients, per input."""
+    matrix = splines.difference_matrix(knots, k, min(2, k))
+    return matrix.transpose(1, 2) @ matrix / matrix.shape[1]
+
+
+@torch.no_grad()
+def sparsity_count(model: KAN, x: Tensor, weights: PenaltyWeights) -> Tensor:
+    """Evaluate what the adaptive penalty is a bound of: lamb times a soft count of edges."""
+    total = x.new_zeros(())
+    for statistics in network_statistics(model, x):
+        share = statistics.relative_spread.square()
+        total = total + (share / (share + DELTA**2)).sum()
+    return weights.lamb * total
+
+
+def sparsity_penalty(model: KAN, x: Tensor, weights: PenaltyWeights) -> Tensor:
+    """Evaluate the reference's penalty over rows `x`, differentiable in all parameters."""
+    traces, _ = model.trace(x)
+    total = x.new_zeros(())
+    for index, trace in enumerate(traces):
+        layer = model.layer(index)
+        statistics = layer_statistics(layer, trace.inputs, trace.subnodes)
+        total = total + _layer_penalty(statistics, weights)
+        if weights.coefficients or weights.differences:
+            masked = layer.coefficients * layer.spline_mask[:, None, :]
+            total = total + weights.coefficients * masked.abs().mean(dim=1).sum()
+            total = total + weights.differences * masked.diff(dim=1).abs().mean(dim=1).sum()
+    return weights.lamb * total
+
+
+def _layer_penalty(statistics: LayerStatistics, weights: PenaltyWeights) -> Tensor:
+    size = statistics.edge_spread
+    penalty = weights.l1 * size.sum()
+    if weights.entropy:
+        # The 1 keeps the distribution of a vanishing row or column from being magnified.
+        for axis in (0, 1):
+            share = size / (size.sum(dim=axis, keepdim=True) + 1)
+            entropy = -(share * torch.log2(share + 1e-4)).sum(dim=axis).mean()
+            penalty = penalty + weights.entropy * entropy
+    return penalty
