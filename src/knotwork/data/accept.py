@@ -149,7 +149,7 @@ def _from_dataset(data: Dataset) -> tuple[_Rows, _Rows | None]:
             if names is not None and len(names) != columns:
                 raise ValueError(
                     f"data has {_plural(len(names), 'name')} for the "
-                    f"{_plural(columns, 'column')} of {matrix.argument}: give one name for each column."
+                    f"{_plural(columns, 'column')} of {matrix.argument}: give each column a name."
                 )
             return dataclasses.replace(matrix, names=names)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from knotwork.data.matrices import REMEDIES, Stranger, column_numbers, shorten
 
+_SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "#N/A")
 _DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}|\d{1,2}:\d\d")
 _COMMA = re.compile(r"[-+]?[\d.]+,[\d.,]+$")
@@ -58,9 +60,6 @@ def open_table(path: Path) -> TableFile:
     )
 
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
-
-
 class _Delimited(NamedTuple):
     """Lines of values between separators, below one line of names."""
 
@@ -93,10 +92,8 @@ class _Delimited(NamedTuple):
             )
         except pyarrow.ArrowException as error:
             raise self._problem(columns, error) from None
-        if table.num_rows == 0:
-            raise ValueError(f"{self.path.name} has a header, but no rows below it.")
         numbers = _stack([table.column(name).to_numpy() for name in wanted])
-        if not np.isfinite(numbers).all():
+        if len(numbers) == 0 or not np.isfinite(numbers).all():
             raise self._problem(columns)
         return numbers
 
@@ -104,29 +101,31 @@ class _Delimited(NamedTuple):
         """Return what is wrong in the file, found by reading it again line by line."""
         file = self.path.name
         missing: dict[int, tuple[int, str]] = {}  # how many, and where first
+        row = 0
         try:
             for row, (line, cells) in enumerate(self._lines(), start=1):
-                where = f"row {row} (line {line} of the file)"
                 if len(cells) != len(self.names):
                     return ValueError(
-                        f"{file}: {where} has {len(cells)} values, but the header names "
-                        f"{len(self.names)} columns. Mend that line; put a value with "
+                        f"{file}: {_place(row, line)} and the header differ in length, "
+                        f"{len(cells)} and {len(self.names)}. Mend that line; put a value with "
                         f"{self.separator!r} in it between quotes."
                     )
                 for index in columns:
                     text = cells[index].strip()
                     if text in _MISSING:
-                        count, first = missing.get(index, (0, where))
+                        count, first = missing.get(index) or (0, _place(row, line))
                         missing[index] = (count + 1, first)
                         continue
                     problem = _not_a_number(text)
                     if problem:
                         return ValueError(
                             f"{file}: column {self.names[index]!r} holds {problem[0]}, first "
-                            f"{shorten(text)} in {where}: {problem[1]}."
+                            f"{shorten(text)} in {_place(row, line)}: {problem[1]}."
                         )
         except csv.Error as broken:
             return ValueError(f"{file} cannot be read: {broken}.")
+        if row == 0:
+            return ValueError(f"{file} has a header, but no rows below it.")
         for index, (count, first) in missing.items():
             return _missing_error(file, self.names[index], count, first)
         return ValueError(f"{file} cannot be read: {_first_line(error)}")
@@ -140,25 +139,29 @@ class _Delimited(NamedTuple):
             yield from filled
 
 
+def _place(row: int, line: int) -> str:
+    return f"row {row} (line {line} of the file)"
+
+
 def _header(path: Path, separator: str) -> tuple[Sequence[str], int]:
     """Return the names in the first line that is not blank, and the number of lines up to it."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=separator)
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        reader = csv.reader(file, delimiter=separator)
+        try:
             cells = next(filter(None, reader), None)
-            if cells is None:
-                raise ValueError(f"{path.name} is empty.")
-            return [cell.strip() for cell in cells], reader.line_num
-    except UnicodeDecodeError:
-        raise ValueError(f"{path.name} is no UTF-8 text: save it as CSV in UTF-8.") from None
-    except csv.Error as error:
-        raise ValueError(f"{path.name} cannot be read: {error}.") from None
+        except csv.Error as error:
+            raise ValueError(f"{path.name} cannot be read: {error}.") from None
+    if cells is None:
+        raise ValueError(f"{path.name} is empty.")
+    if any("\N{REPLACEMENT CHARACTER}" in cell for cell in cells):
+        raise ValueError(f"{path.name} does not begin as UTF-8 text: save it as CSV in UTF-8.")
+    return [cell.strip() for cell in cells], reader.line_num
 
 
 def _not_a_number(text: str) -> tuple[str, str] | None:
     """Return what `text` is instead of a finite number, with a remedy; None if it is one."""
     try:
-        number = float(text)
+        number = float(text.replace("_", "?"))  # 1_000 is a number in Python alone
     except ValueError:
         if text.lower() in {"true", "false", "yes", "no"}:
             kind = "booleans"
@@ -177,45 +180,48 @@ class _Parquet:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.names: Sequence[str] = self._read(None)
+        with self._opened() as file:
+            self.names: Sequence[str] = file.schema_arrow.names
 
     def numbers(self, columns: Sequence[int]) -> NDArray[np.float64]:
         """Return some columns; see `TableFile`."""
-        file = self.path.name
         names = [self.names[index] for index in columns]
-        frame: Any = nw.from_native(self._read(names), eager_only=True)
+        with self._opened() as file:
+            frame: Any = nw.from_native(file.read(columns=names), eager_only=True)
         if len(frame) == 0:
-            raise ValueError(f"{file} has no rows.")
-        found: list[NDArray[np.float64]] = []
-        for name in names:
-            column = column_numbers(frame[name])
-            if isinstance(column, Stranger):
-                raise ValueError(
-                    f"{file}: column {name!r} holds {column.kind}, first {column.shown} in row "
-                    f"{column.row + 1}: {REMEDIES[column.kind]} (inputs=[...] names the columns "
-                    "to use)."
-                )
-            for bad, infinite in ((np.isnan(column), False), (np.isinf(column), True)):
-                if not bad.any():
-                    continue
-                where = f"row {int(bad.argmax()) + 1}"
-                if infinite:
-                    raise ValueError(
-                        f"{file}: column {name!r} holds an infinite number in {where}: drop that "
-                        "row, or rescale the column."
-                    )
-                raise _missing_error(file, name, int(bad.sum()), where)
-            found.append(column)
-        return _stack(found)
+            raise ValueError(f"{self.path.name} has no rows.")
+        return _stack([self._finite(frame[name]) for name in names])
 
-    def _read(self, names: Sequence[str] | None) -> Any:
-        """Return a table of the named columns, or for None the names of all."""
+    def _finite(self, series: nw.Series[Any]) -> NDArray[np.float64]:
+        """Return a column if it holds nothing but finite numbers."""
+        file, name = self.path.name, series.name
+        numbers = column_numbers(series)
+        if isinstance(numbers, Stranger):
+            raise ValueError(
+                f"{file}: column {name!r} holds {numbers.kind}, first {numbers.shown} in row "
+                f"{numbers.row + 1}: {REMEDIES[numbers.kind]} (inputs=[...] names the columns "
+                "to use)."
+            )
+        missing, infinite = np.isnan(numbers), np.isinf(numbers)
+        if missing.any():
+            where = f"row {missing.argmax() + 1}"
+            raise _missing_error(file, name, int(missing.sum()), where)
+        if infinite.any():
+            raise ValueError(
+                f"{file}: column {name!r} holds an infinite number, first in row "
+                f"{infinite.argmax() + 1}: drop that row, or rescale the column."
+            )
+        return numbers
+
+    @contextmanager
+    def _opened(self) -> Generator[Any, None, None]:
+        """Open the file; whatever pyarrow says of its contents becomes a ValueError."""
         import pyarrow
         from pyarrow import parquet
 
         try:
             with parquet.ParquetFile(str(self.path)) as file:
-                return file.schema_arrow.names if names is None else file.read(columns=names)
+                yield file
         except PermissionError:
             raise
         except (pyarrow.ArrowException, OSError) as error:

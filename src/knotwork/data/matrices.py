@@ -104,8 +104,8 @@ def read_matrix(value: Any, argument: str) -> Matrix:
         raise TypeError(f"{argument} is a lazy frame: call its collect() first.")
     if isinstance(frame, nw.DataFrame):
         table = np.empty((len(frame), len(frame.columns)))
-        for index, name in enumerate(frame.columns):
-            table[:, index] = _from_series(frame[name], argument)
+        for index, series in enumerate(frame.iter_columns()):
+            table[:, index] = _from_series(series, argument)
         return Matrix(argument, torch.from_numpy(table), _names(frame.columns))
     if isinstance(frame, nw.Series):
         column = torch.from_numpy(_from_series(frame, argument))
@@ -210,7 +210,10 @@ def _from_items(items: Iterable[Any]) -> NDArray[np.float64] | Stranger:
         if type(item).__name__ in _MISSING:
             numbers.append(math.nan)
         elif isinstance(item, int | Real | Decimal) and type(item) is not bool:
-            numbers.append(float(item))
+            try:
+                numbers.append(float(item))
+            except OverflowError:
+                numbers.append(math.inf)
         else:
             kinds = (kind for kind, types in _KINDS.items() if isinstance(item, types))
             shown = shorten(str(item))
@@ -236,8 +239,8 @@ def _listed(value: Any, argument: str) -> NDArray[Any]:
         lengths = [len(row) if hasattr(row, "__len__") else 1 for row in rows] or [0]
         odd = next((row for row, length in enumerate(lengths) if length != lengths[0]), 0)
         raise ValueError(
-            f"{argument} is no table: row 0 has {lengths[0]} values, row {odd} has {lengths[odd]} "
-            "(counted from 0). Give every row the same number of values."
+            f"{argument} is no table: row 0 has length {lengths[0]}, row {odd} length "
+            f"{lengths[odd]} (counted from 0). Give every row the same number of values."
         ) from None
     if array.ndim == 0:
         dense = " Make it dense with toarray()." if hasattr(value, "toarray") else ""
