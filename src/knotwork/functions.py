@@ -27,6 +27,15 @@ import torch
 from torch import Tensor
 
 from knotwork._checks import check_choice, check_number, near_spellings
+from knotwork._elementwise import (
+    bessel,
+    cube_root,
+    cube_root_slope,
+    gaussian,
+    raised,
+    sigmoid_slope,
+    softplus,
+)
 
 __all__ = ["DEFAULT_NAMES", "LIBRARY", "SymbolicFunction", "get", "resolve"]
 
@@ -203,241 +212,120 @@ class _Derivative:
         return torch.func.grad(lambda x: self.function(x).sum())(x)
 
 
-def _bessel_j0(x: Tensor) -> Tensor:
-    """Return the Bessel function J0, accurate to rounding and differentiable any number of times.
-
-    (`torch.special.bessel_j0` has no derivative and errors up to 4e-7.) Below 25 the midpoint rule
-    for the mean of ``cos(x sin t)`` over t, which for a periodic integrand is exact to rounding;
-    above it Hankel's asymptotic series, whose terms come from ``a_k = -a_(k-1) (2k - 1)^2 / 8k``.
-    """
-    limit, nodes, terms = 25.0, 16, 16
-    angles = (torch.arange(nodes, dtype=x.dtype, device=x.device) + 0.5) * (math.pi / (2 * nodes))
-    near = torch.cos(x.clamp(-limit, limit).unsqueeze(-1) * torch.sin(angles)).mean(-1)
-
-    far = x.abs().clamp_min(limit)
-    cosine_part, sine_part = torch.ones_like(far), torch.zeros_like(far)
-    term = torch.ones_like(far)
-    for k in range(1, terms):
-        term = term * (-((2 * k - 1) ** 2) / (8 * k)) / far
-        sign = -1.0 if k % 4 in (2, 3) else 1.0
-        if k % 2 == 0:
-            cosine_part = cosine_part + sign * term
-        else:
-            sine_part = sine_part + sign * term
-    phase = far - math.pi / 4
-    wave = cosine_part * torch.cos(phase) - sine_part * torch.sin(phase)
-    return torch.where(x.abs() < limit, near, wave * torch.sqrt(2 / (math.pi * far)))
-
-
-def _away_from_zero(x: Tensor) -> Tensor:
-    """Return the size of `x`, not below a tiny number whose powers are still finite numbers."""
-    return x.abs().clamp_min(torch.finfo(x.dtype).eps ** 2)
+def _real_cube_root(x: sympy.Expr) -> sympy.Expr:
+    return sympy.sign(x) * sympy.Abs(x) ** sympy.Rational(1, 3)
 
 
 def _power(
-    name: str, exponent: sympy.Expr, cost: float, domain: Intervals, parity: str = "none"
+    name: str, exponent: float, cost: float, domain: Intervals, parity: str = "none"
 ) -> SymbolicFunction:
-    degree = float(exponent)
+    """Return a power of x, where twice the exponent is a whole number."""
+    halves = round(2 * exponent)
     return SymbolicFunction(
         name,
-        lambda x: x.pow(degree),
-        lambda x: x**exponent,
-        lambda x: degree * x.pow(degree - 1.0),
+        lambda x: raised(x, halves),
+        lambda x: x ** (sympy.Integer(halves) / 2),
+        lambda x: exponent * raised(x, halves - 2),
         cost=cost,
         domain=domain,
         symmetry="power",
-        degree=degree,
+        degree=exponent,
         parity=parity,
     )
 
 
+def _new(
+    name: str,
+    torch_form: Elementwise,
+    sympy_form: Callable[[sympy.Expr], sympy.Expr],
+    derivative: Elementwise,
+    cost: float,
+    parity: str = "none",
+    domain: Intervals = _LINE,
+    **laws: Any,
+) -> SymbolicFunction:
+    return SymbolicFunction(
+        name, torch_form, sympy_form, derivative, cost=cost, parity=parity, domain=domain, **laws
+    )
+
+
 def _built_in_functions() -> list[SymbolicFunction]:
-    new = SymbolicFunction
-    rational = sympy.Rational
-    half_turn = ((-math.pi / 2, math.pi / 2),)
+    third: dict[str, Any] = {"symmetry": "power", "degree": 1 / 3}
+    wave: dict[str, Any] = {"period": 2 * math.pi, "antiperiodic": True}
+    branch = ((-math.pi / 2, math.pi / 2),)
+    beyond_one = ((1.0, math.inf),)
     return [
-        new(
-            "x",
-            lambda x: x * 1.0,
-            lambda x: x,
-            torch.ones_like,
-            cost=1.0,
-            symmetry="linear",
-            parity="odd",
+        _new("x", lambda x: x * 1.0, lambda x: x, torch.ones_like, 1.0, "odd", symmetry="linear"),
+        _power("x^2", 2.0, 2.0, _LINE, "even"),
+        _power("x^3", 3.0, 3.0, _LINE, "odd"),
+        _power("x^4", 4.0, 3.0, _LINE, "even"),
+        _power("x^5", 5.0, 4.0, _LINE, "odd"),
+        _power("1/x", -1.0, 2.0, _NON_ZERO, "odd"),
+        _power("1/x^2", -2.0, 3.0, _NON_ZERO, "even"),
+        _power("1/x^3", -3.0, 4.0, _NON_ZERO, "odd"),
+        _power("1/x^4", -4.0, 4.0, _NON_ZERO, "even"),
+        _power("1/x^5", -5.0, 4.0, _NON_ZERO, "odd"),
+        _power("sqrt", 0.5, 2.0, _POSITIVE),
+        _power("x^1.5", 1.5, 3.0, _POSITIVE),
+        _power("1/sqrt", -0.5, 3.0, _POSITIVE),
+        _power("1/x^1.5", -1.5, 4.0, _POSITIVE),
+        _new("cbrt", cube_root, _real_cube_root, cube_root_slope, 3.0, "odd", **third),
+        _new("exp", torch.exp, sympy.exp, torch.exp, 2.0, symmetry="exp"),
+        _new("log", torch.log, sympy.log, torch.reciprocal, 2.0, domain=_POSITIVE, symmetry="log"),
+        _new("sin", torch.sin, sympy.sin, torch.cos, 2.0, "odd", **wave),
+        _new("cos", torch.cos, sympy.cos, lambda x: -torch.sin(x), 2.0, "even", **wave),
+        _new("tan", torch.tan, sympy.tan, lambda x: 1 + torch.tan(x).square(), 3.0, "odd", branch),
+        _new("arcsin", torch.arcsin, sympy.asin, lambda x: (1 - x * x).rsqrt(), 3.0, "odd", _UNIT),
+        _new(
+            "arccos", torch.arccos, sympy.acos, lambda x: -(1 - x * x).rsqrt(), 3.0, "none", _UNIT
         ),
-        _power("x^2", rational(2), 2.0, _LINE, "even"),
-        _power("x^3", rational(3), 3.0, _LINE, "odd"),
-        _power("x^4", rational(4), 3.0, _LINE, "even"),
-        _power("x^5", rational(5), 4.0, _LINE, "odd"),
-        _power("1/x", rational(-1), 2.0, _NON_ZERO, "odd"),
-        _power("1/x^2", rational(-2), 3.0, _NON_ZERO, "even"),
-        _power("1/x^3", rational(-3), 4.0, _NON_ZERO, "odd"),
-        _power("1/x^4", rational(-4), 4.0, _NON_ZERO, "even"),
-        _power("1/x^5", rational(-5), 4.0, _NON_ZERO, "odd"),
-        _power("sqrt", rational(1, 2), 2.0, _POSITIVE),
-        _power("x^1.5", rational(3, 2), 3.0, _POSITIVE),
-        _power("1/sqrt", rational(-1, 2), 3.0, _POSITIVE),
-        _power("1/x^1.5", rational(-3, 2), 4.0, _POSITIVE),
-        new(
-            "cbrt",
-            # In this form autograd is right everywhere but at 0, and finite there too.
-            lambda x: x * _away_from_zero(x).pow(-2 / 3),
-            lambda x: sympy.sign(x) * sympy.Abs(x) ** rational(1, 3),
-            lambda x: _away_from_zero(x).pow(-2 / 3) / 3,
-            cost=3.0,
-            symmetry="power",
-            degree=1 / 3,
-            parity="odd",
-        ),
-        new("exp", torch.exp, sympy.exp, torch.exp, cost=2.0, symmetry="exp"),
-        new(
-            "log",
-            torch.log,
-            sympy.log,
-            torch.reciprocal,
-            cost=2.0,
-            domain=_POSITIVE,
-            symmetry="log",
-        ),
-        new(
-            "sin",
-            torch.sin,
-            sympy.sin,
-            torch.cos,
-            cost=2.0,
-            parity="odd",
-            period=2 * math.pi,
-            antiperiodic=True,
-        ),
-        new(
-            "cos",
-            torch.cos,
-            sympy.cos,
-            lambda x: -torch.sin(x),
-            cost=2.0,
-            parity="even",
-            period=2 * math.pi,
-            antiperiodic=True,
-        ),
-        new(
-            "tan",
-            torch.tan,
-            sympy.tan,
-            lambda x: 1 + torch.tan(x).square(),
-            cost=3.0,
-            domain=half_turn,
-            parity="odd",
-        ),
-        new(
-            "arcsin",
-            torch.arcsin,
-            sympy.asin,
-            lambda x: (1 - x * x).rsqrt(),
-            cost=3.0,
-            domain=_UNIT,
-            parity="odd",
-        ),
-        new(
-            "arccos",
-            torch.arccos,
-            sympy.acos,
-            lambda x: -(1 - x * x).rsqrt(),
-            cost=3.0,
-            domain=_UNIT,
-        ),
-        new("arctan", torch.arctan, sympy.atan, lambda x: 1 / (1 + x * x), cost=3.0, parity="odd"),
-        new("sinh", torch.sinh, sympy.sinh, torch.cosh, cost=3.0, parity="odd"),
-        new("cosh", torch.cosh, sympy.cosh, torch.sinh, cost=3.0, parity="even"),
-        new(
-            "tanh",
-            torch.tanh,
-            sympy.tanh,
-            lambda x: 1 - torch.tanh(x).square(),
-            cost=3.0,
-            parity="odd",
-        ),
-        new(
-            "arcsinh",
-            torch.arcsinh,
-            sympy.asinh,
-            lambda x: (1 + x * x).rsqrt(),
-            cost=4.0,
-            parity="odd",
-        ),
-        new(
+        _new("arctan", torch.arctan, sympy.atan, lambda x: 1 / (1 + x * x), 3.0, "odd"),
+        _new("sinh", torch.sinh, sympy.sinh, torch.cosh, 3.0, "odd"),
+        _new("cosh", torch.cosh, sympy.cosh, torch.sinh, 3.0, "even"),
+        _new("tanh", torch.tanh, sympy.tanh, lambda x: 1 - torch.tanh(x).square(), 3.0, "odd"),
+        _new("arcsinh", torch.arcsinh, sympy.asinh, lambda x: (1 + x * x).rsqrt(), 4.0, "odd"),
+        _new(
             "arccosh",
             torch.arccosh,
             sympy.acosh,
             lambda x: (x * x - 1).rsqrt(),
-            cost=4.0,
-            domain=((1.0, math.inf),),
+            4.0,
+            "none",
+            beyond_one,
         ),
-        new(
-            "arctanh",
-            torch.arctanh,
-            sympy.atanh,
-            lambda x: 1 / (1 - x * x),
-            cost=4.0,
-            domain=_UNIT,
-            parity="odd",
-        ),
-        new(
+        _new("arctanh", torch.arctanh, sympy.atanh, lambda x: 1 / (1 - x * x), 4.0, "odd", _UNIT),
+        _new(
             "gaussian",
-            lambda x: torch.exp(-x * x),
+            gaussian,
             lambda x: sympy.exp(-(x**2)),
-            lambda x: -2 * x * torch.exp(-x * x),
-            cost=3.0,
-            parity="even",
+            lambda x: -2 * x * gaussian(x),
+            3.0,
+            "even",
         ),
-        new(
-            "sigmoid",
-            torch.sigmoid,
-            lambda x: 1 / (1 + sympy.exp(-x)),
-            lambda x: torch.sigmoid(x) * torch.sigmoid(-x),
-            cost=3.0,
+        _new("sigmoid", torch.sigmoid, lambda x: 1 / (1 + sympy.exp(-x)), sigmoid_slope, 3.0),
+        _new("softplus", softplus, lambda x: sympy.log(1 + sympy.exp(x)), torch.sigmoid, 4.0),
+        _new(
+            "erf", torch.erf, sympy.erf, lambda x: 2 / math.sqrt(math.pi) * gaussian(x), 4.0, "odd"
         ),
-        new(
-            "softplus",
-            lambda x: torch.logaddexp(x, torch.zeros_like(x)),
-            lambda x: sympy.log(1 + sympy.exp(x)),
-            torch.sigmoid,
-            cost=4.0,
-        ),
-        new(
-            "erf",
-            torch.erf,
-            sympy.erf,
-            lambda x: 2 / math.sqrt(math.pi) * torch.exp(-x * x),
-            cost=4.0,
-            parity="odd",
-        ),
-        new(
+        _new(
             "J0",
-            _bessel_j0,
+            lambda x: bessel(0, x),
             lambda x: sympy.besselj(0, x),
-            cost=4.0,
-            parity="even",
+            lambda x: -bessel(1, x),
+            4.0,
+            "even",
         ),
-        new(
+        _new(
             "sign",
             torch.sign,
             sympy.sign,
             torch.zeros_like,
-            cost=3.0,
+            3.0,
+            "odd",
             symmetry="power",
             degree=0.0,
-            parity="odd",
         ),
-        new(
-            "abs",
-            torch.abs,
-            sympy.Abs,
-            torch.sign,
-            cost=3.0,
-            symmetry="power",
-            degree=1.0,
-            parity="even",
-        ),
+        _new("abs", torch.abs, sympy.Abs, torch.sign, 3.0, "even", symmetry="power", degree=1.0),
     ]
 
 

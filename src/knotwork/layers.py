@@ -147,6 +147,7 @@ class KANLayer(nn.Module):
         self.extrapolation: Extrapolation = extrapolation
         self.grid_eps = float(grid_eps)
         self.functions: list[SymbolicFunction] = []
+        self._uniform: tuple[Tensor, bool] | None = None
 
         dtype = torch.get_default_dtype() if dtype is None else dtype
         if not dtype.is_floating_point:
@@ -234,6 +235,14 @@ class KANLayer(nn.Module):
         return self.knots.shape[1] - 2 * self.k - 1
 
     @property
+    def uniform(self) -> bool:
+        """Whether every input's knots are evenly spaced."""
+        # Looked at once for each knot vector: knots are replaced, never changed in place.
+        if self._uniform is None or self._uniform[0] is not self.knots:
+            self._uniform = (self.knots, splines.is_uniform(self.knots))
+        return self._uniform[1]
+
+    @property
     def residual_function(self) -> Residual | None:
         """The residual's value and derivative, or None."""
         return None if self.residual is None else RESIDUALS[self.residual]
@@ -292,28 +301,47 @@ class KANLayer(nn.Module):
         if not x.is_floating_point():
             raise TypeError(f"X must hold floating-point numbers; got {x.dtype}: use X.to({self.knots.dtype}).")
         flat = x.reshape(-1, self.in_features)
-        mask = self.spline_mask.to(self.coefficients.dtype)
-        bases = splines.basis(flat, self.knots, self.k, 0, self.extrapolation)
-        weights = self.coefficients * mask[:, None, :]
-        y = torch.addmm(self.bias, bases.flatten(1), weights.flatten(0, 1))
-        if self.residual_function is not None and self.residual_weight is not None:
-            y = y + self.residual_function.value(flat) @ (self.residual_weight * mask)
-        if self.functions:
-            y = y.index_add(1, self.symbolic_edges[:, 1], self.symbolic_values(flat))
+        y = self.mix(self.feature_values(flat), flat)
         return y.reshape(*x.shape[:-1], self.out_features)
 
-    def features(self, x: Tensor) -> Features:
-        """Return the features that spline edges are linear in, for x of shape (rows, inputs)."""
-        count = self.coefficients.shape[1]
-        value, slope = splines.local_bases(x, self.knots, self.k, (0, 1), self.extrapolation)
-        values, slopes = splines.dense(value, count), splines.dense(slope, count)
-        if self.residual_function is None:
-            return Features(values, slopes)
-        residual = self.residual_function
-        return Features(
-            torch.cat([values, residual.value(x)[..., None]], dim=-1),
-            torch.cat([slopes, residual.derivative(x)[..., None]], dim=-1),
+    def mix(self, values: Tensor, x: Tensor) -> Tensor:
+        """Return the outputs for x of shape (rows, inputs), given its `feature_values`."""
+        weights = self.feature_weights()
+        y = torch.addmm(self.bias, values.flatten(1), weights.flatten(0, 1))
+        if self.functions:
+            y = y.index_add(1, self.symbolic_edges[:, 1], self.symbolic_values(x))
+        return y
+
+    def feature_values(self, x: Tensor) -> Tensor:
+        """Return what spline edges are linear in: shape (rows, inputs, features).
+
+        The basis functions, then the residual if there is one.
+        """
+        (local,) = splines.local_bases(
+            x, self.knots, self.k, (0,), self.extrapolation, self.uniform
         )
+        return self._with_residual(local, x, lambda residual: residual.value)
+
+    def features(self, x: Tensor) -> Features:
+        """Return the features and their slopes, for x of shape (rows, inputs)."""
+        value, slope = splines.local_bases(
+            x, self.knots, self.k, (0, 1), self.extrapolation, self.uniform
+        )
+        return Features(
+            self._with_residual(value, x, lambda residual: residual.value),
+            self._with_residual(slope, x, lambda residual: residual.derivative),
+        )
+
+    def _with_residual(
+        self,
+        local: splines.LocalBasis,
+        x: Tensor,
+        part: Callable[[Residual], Callable[[Tensor], Tensor]],
+    ) -> Tensor:
+        values = splines.dense(local, self.coefficients.shape[1])
+        if self.residual_function is None:
+            return values
+        return torch.cat([values, part(self.residual_function)(x)[..., None]], dim=-1)
 
     def feature_weights(self) -> Tensor:
         """Return every edge's weights on `features`: shape (inputs, features, outputs)."""
@@ -346,7 +374,7 @@ class KANLayer(nn.Module):
 
         For looking at a network; training never forms it.
         """
-        values = torch.einsum("nif,ifo->nio", self.features(x).values, self.feature_weights())
+        values = torch.einsum("nif,ifo->nio", self.feature_values(x), self.feature_weights())
         if self.functions:
             i, j = self.symbolic_edges.T
             values = values.clone()
@@ -466,6 +494,7 @@ class KANLayer(nn.Module):
             if saved is not None and self._fits(name, saved):
                 setattr(self, name, getattr(self, name).new_empty(saved.shape))
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        self._uniform = None
 
     def _fits(self, name: str, saved: Tensor) -> bool:
         """Tell whether a saved tensor differs only in the axis that grids or symbols change."""

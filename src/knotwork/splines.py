@@ -15,6 +15,8 @@ L. Ramshaw, "Blossoms are polar forms", *Computer Aided Geometric Design* 6 (198
 
 from __future__ import annotations
 
+from fractions import Fraction
+from functools import cache
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -129,6 +131,7 @@ def local_bases(
     k: int,
     derivatives: tuple[int, ...] = (0,),
     extrapolation: Extrapolation = "linear",
+    uniform: bool = False,
 ) -> tuple[LocalBasis, ...]:
     """Compute the ``k + 1`` basis functions that do not vanish at each point, or derivatives.
 
@@ -144,6 +147,9 @@ def local_bases(
     extrapolation : str
         What holds outside the knots: "linear" continues value and slope, "constant" the value,
         "continue" the end polynomials, "zero" gives 0 and "error" raises.
+    uniform : bool
+        Promise that every input's knots are evenly spaced (see `is_uniform`): then a closed form
+        takes the recurrence's place, several times faster.
 
     Returns
     -------
@@ -165,12 +171,12 @@ def local_bases(
             "rows, call update_grid(X), or choose extrapolation='linear'."
         )
     clamped = x.clamp(low, high)
-    start = _first_basis(clamped.detach(), knots, k)
     point = x if extrapolation == "continue" else clamped
-    ladder = _Ladder(point, knots, k, start)
+    bases = _CardinalBases if uniform else _RecurrentBases
+    at_point = bases(point, clamped.detach(), knots, k)
 
     def at(derivative: int) -> Tensor:
-        values = ladder.derivative(derivative)
+        values = at_point.derivative(derivative)
         if extrapolation in ("continue", "error"):
             return values
         if extrapolation == "zero":
@@ -178,10 +184,10 @@ def local_bases(
         if extrapolation == "constant":
             return values if derivative == 0 else values * inside[..., None]
         if derivative == 0:
-            return values + (x - clamped)[..., None] * ladder.derivative(1)
+            return values + (x - clamped)[..., None] * at_point.derivative(1)
         return values if derivative == 1 else values * inside[..., None]
 
-    return tuple(LocalBasis(at(derivative), start) for derivative in derivatives)
+    return tuple(LocalBasis(at(derivative), at_point.start) for derivative in derivatives)
 
 
 def _first_basis(x: Tensor, knots: Tensor, k: int) -> Tensor:
@@ -191,12 +197,16 @@ def _first_basis(x: Tensor, knots: Tensor, k: int) -> Tensor:
     return span.clamp(0, breaks.shape[1] - 2)
 
 
-class _Ladder:
-    """The Cox-de Boor recurrence at given points, its rungs kept for the derivatives."""
+class _RecurrentBases:
+    """The Cox-de Boor recurrence at given points, its rungs kept for the derivatives.
 
-    def __init__(self, x: Tensor, knots: Tensor, k: int, start: Tensor) -> None:
+    `inside` holds the points moved into the knots, which decide the interval.
+    """
+
+    def __init__(self, x: Tensor, inside: Tensor, knots: Tensor, k: int) -> None:
         self._x = x[..., None]
         self._k = k
+        self.start = start = _first_basis(inside, knots, k)
         offsets = torch.arange(1, 2 * k + 1, device=x.device)
         inputs = torch.arange(knots.shape[0], device=x.device)
         # The 2k knots around each point's interval, which is (knots[k - 1], knots[k]) of these.
@@ -229,6 +239,63 @@ class _Ladder:
         return values
 
 
+class _CardinalBases:
+    """The same on evenly spaced knots, where all pieces are shifts of the same polynomials."""
+
+    def __init__(self, x: Tensor, inside: Tensor, knots: Tensor, k: int) -> None:
+        low, high = domain(knots, k)
+        grid = knots.shape[1] - 2 * k - 1
+        self._k = k
+        self._width = (high - low) / grid
+        self.start = ((inside - low) / self._width).long().clamp(0, grid - 1)
+        position = (x - low) / self._width - self.start
+        powers = [torch.ones_like(position), position]
+        while len(powers) <= k:
+            powers.append(powers[-1] * position)
+        self._powers = torch.stack(powers[: k + 1], dim=-1)
+
+    def derivative(self, count: int) -> Tensor:
+        """Return the `count`-th derivative of the order-k bases: shape (rows, inputs, k + 1)."""
+        pieces = self._powers.new_tensor(_cardinal_pieces(self._k, count))
+        values = self._powers @ pieces
+        return values if count == 0 else values / self._width[:, None] ** count
+
+
+@cache
+def _cardinal_pieces(k: int, derivative: int) -> list[list[float]]:
+    """Return the polynomial pieces of the uniform B-spline of order k on one interval.
+
+    Row `p` holds the coefficients of the power `p` of the position in the interval, 0 to 1, and
+    column `r` belongs to the r-th of the k + 1 bases that do not vanish there.
+    """
+    pieces = [[Fraction(1)]]
+    for order in range(1, k + 1):
+        # pieces[r] is a polynomial; each passes on a rising and a falling share of itself.
+        higher = [[Fraction(0)] * (order + 1) for _ in range(order + 1)]
+        for r, piece in enumerate(pieces):
+            for power, value in enumerate(piece):
+                share = value / order
+                higher[r][power] += (r + 1) * share
+                higher[r][power + 1] -= share
+                higher[r + 1][power] += (order - r - 1) * share
+                higher[r + 1][power + 1] += share
+        pieces = higher
+    for _ in range(derivative):
+        pieces = [
+            [power * value for power, value in enumerate(piece)][1:] + [Fraction(0)]
+            for piece in pieces
+        ]
+    return [[float(piece[power]) for piece in pieces] for power in range(k + 1)]
+
+
+def is_uniform(knots: Tensor) -> bool:
+    """Tell whether every input's knots are evenly spaced, to rounding."""
+    steps = knots.diff(dim=1)
+    size = knots.abs().amax(dim=1, keepdim=True) + steps.amax(dim=1, keepdim=True)
+    slack = 8 * torch.finfo(knots.dtype).eps * size
+    return bool(((steps - steps.mean(dim=1, keepdim=True)).abs() <= slack).all())
+
+
 def dense(local: LocalBasis, count: int) -> Tensor:
     """Spread local values over all `count` basis functions: shape (rows, inputs, count)."""
     values, start = local
@@ -242,6 +309,7 @@ def basis(
     k: int,
     derivative: int = 0,
     extrapolation: Extrapolation = "linear",
+    uniform: bool = False,
 ) -> Tensor:
     """Return all basis functions at each point: shape (rows, inputs, grid + k).
 
@@ -253,7 +321,7 @@ def basis(
     >>> basis(torch.tensor([[0.25]]), knots, 1)
     tensor([[[0.7500, 0.2500, 0.0000]]])
     """
-    (local,) = local_bases(x, knots, k, (derivative,), extrapolation)
+    (local,) = local_bases(x, knots, k, (derivative,), extrapolation, uniform)
     return dense(local, knots.shape[1] - k - 1)
 
 

@@ -50,7 +50,9 @@ def positive(values: Tensor) -> Tensor:
     return torch.where(values > torch.finfo(values.dtype).tiny, values, torch.inf)
 
 
-def layer_statistics(layer: KANLayer, x: Tensor, subnodes: Tensor) -> LayerStatistics:
+def layer_statistics(
+    layer: KANLayer, x: Tensor, values: Tensor, subnodes: Tensor
+) -> LayerStatistics:
     """Compute the statistics of one layer.
 
     Differentiable in the layer's parameters and in `x`, for penalties in first-order training.
@@ -59,10 +61,12 @@ def layer_statistics(layer: KANLayer, x: Tensor, subnodes: Tensor) -> LayerStati
     ----------
     layer : KANLayer
     x : Tensor of shape (rows, inputs)
+    values : Tensor of shape (rows, inputs, features)
+        The layer's `feature_values` at `x`.
     subnodes : Tensor of shape (rows, outputs)
         The layer's outputs at `x`.
     """
-    features = layer.features(x).values.transpose(0, 1)
+    features = values.transpose(0, 1)
     mean = features.mean(dim=1)
     centred = features - mean[:, None, :]
     covariance = centred.transpose(1, 2) @ centred / len(x)
@@ -88,11 +92,19 @@ def layer_statistics(layer: KANLayer, x: Tensor, subnodes: Tensor) -> LayerStati
     )
 
 
+def traced_statistics(model: KAN, x: Tensor) -> tuple[list[LayerStatistics], Tensor]:
+    """Evaluate the network on x of shape (rows, inputs): every layer's statistics, the outputs."""
+    statistics: list[LayerStatistics] = []
+    for index, nodes in enumerate(model.nodes):
+        layer = model.layer(index)
+        values = layer.feature_values(x)
+        subnodes = layer.mix(values, x)
+        statistics.append(layer_statistics(layer, x, values, subnodes))
+        x = nodes.combine(subnodes)
+    return statistics, x
+
+
 @torch.no_grad()
 def network_statistics(model: KAN, x: Tensor) -> list[LayerStatistics]:
     """Compute every layer's statistics over rows `x` of shape (rows, inputs)."""
-    traces, _ = model.trace(x)
-    return [
-        layer_statistics(model.layer(index), trace.inputs, trace.subnodes)
-        for index, trace in enumerate(traces)
-    ]
+    return traced_statistics(model, x)[0]

@@ -9,7 +9,6 @@ projection is taken in Kaufman's form. All problems step together; those that ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -17,6 +16,8 @@ from torch import Tensor
 
 from knotwork.functions import SymbolicFunction
 from knotwork.symbolic._starts import MARGIN, interval_of
+
+_CANCELLATION_LIMIT = 1e4
 
 
 class Samples(NamedTuple):
@@ -30,11 +31,13 @@ class Samples(NamedTuple):
     root_weights: Tensor
 
 
-class Evaluation(NamedTuple):
-    """What is known of problems at their inner constants, each of shape (problems,)."""
+class State(NamedTuple):
+    """Inner constants and what is known of the problems there, each of shape (problems,)."""
 
+    a: Tensor
+    b: Tensor
     loss: Tensor
-    """Weighted mean square of the residual: 1 - R^2."""
+    """Weighted mean square of the residual, 1 - R^2; nan where the constants are no good."""
     c: Tensor
     mean: Tensor
     """Mean of f over the samples, so that d is ``-c * mean``."""
@@ -47,79 +50,100 @@ class Evaluation(NamedTuple):
     curvature_bb: Tensor
 
 
-@dataclass(frozen=True)
 class Problems:
-    """Problems in progress: indices of function and edge, sorted by function, and constants."""
+    """Functions to be fitted to edges, with the edges' samples at hand.
 
-    functions: Sequence[SymbolicFunction]
-    function: Tensor
-    edge: Tensor
-    a: Tensor
-    b: Tensor
-
-    def take(self, rows: Tensor) -> Problems:
-        """Return some of the problems; `rows` must be increasing."""
-        constants = (self.a[rows], self.b[rows])
-        return Problems(self.functions, self.function[rows], self.edge[rows], *constants)
-
-    def rows(self) -> list[tuple[SymbolicFunction, slice]]:
-        """Return each function that occurs with its rows."""
-        counts = torch.bincount(self.function, minlength=len(self.functions))
-        ends = counts.cumsum(0).tolist()
-        starts = [0, *ends[:-1]]
-        pairs = zip(self.functions, starts, ends, strict=True)
-        return [(function, slice(start, end)) for function, start, end in pairs if end > start]
-
-
-def evaluate(problems: Problems, samples: Samples) -> Evaluation:
-    """Solve for the outer constants and differentiate the loss by the inner ones.
-
-    Where a function is constant over the samples or not finite, the loss is nan.
+    Parameters
+    ----------
+    functions
+        The functions that occur.
+    function, edge
+        Indices of each problem's function and edge, sorted by function; shape (problems,).
+    samples
+        The samples of all edges.
     """
-    a, b = problems.a[:, None], problems.b[:, None]
-    x, y, root = (part[problems.edge] for part in samples)
-    argument = torch.addcmul(b, a, x)
-    # Rows: f, its derivative by b and its derivative by a.
-    columns = torch.empty(len(a), 3, x.shape[1], dtype=x.dtype)
-    for function, rows in problems.rows():
-        columns[rows, 0] = function.torch(argument[rows])
-        columns[rows, 1] = function.derivative(argument[rows])
-    torch.mul(columns[:, 1], x, out=columns[:, 2])
-    columns *= root[:, None]
-    means = columns @ root[:, :, None]
-    columns -= means * root[:, None]
-    products = columns @ columns.mT
-    size = products[:, 0, 0]
-    y = y * root
-    c = (columns[:, 0] * y).sum(1) / size
-    residual = y - c[:, None] * columns[:, 0]
-    slopes = (columns @ residual[:, :, None])[:, :, 0]
-    # Project f out of the two derivatives.
-    along_b, along_a = products[:, 0, 1] / size, products[:, 0, 2] / size
-    return Evaluation(
-        loss=residual.square().sum(1),
-        c=c,
-        mean=means[:, 0, 0],
-        spread=size.sqrt(),
-        slope_a=c * (slopes[:, 2] - along_a * slopes[:, 0]),
-        slope_b=c * (slopes[:, 1] - along_b * slopes[:, 0]),
-        curvature_aa=c * c * (products[:, 2, 2] - along_a * products[:, 0, 2]),
-        curvature_ab=c * c * (products[:, 1, 2] - along_a * products[:, 0, 1]),
-        curvature_bb=c * c * (products[:, 1, 1] - along_b * products[:, 0, 1]),
-    )
+
+    def __init__(
+        self,
+        functions: Sequence[SymbolicFunction],
+        function: Tensor,
+        edge: Tensor,
+        samples: Samples,
+    ) -> None:
+        self.functions = functions
+        self.function = function
+        self.edge = edge
+        self.samples = samples
+        self.counts: list[int] = torch.bincount(function, minlength=len(functions)).tolist()
+        self.x = samples.x[edge]
+        self.root = samples.root_weights[edge]
+        self.y = samples.y[edge] * self.root
+
+    def take(self, rows: Tensor, samples: Samples | None = None) -> Problems:
+        """Return some of the problems, `rows` increasing, perhaps with other samples."""
+        return Problems(
+            self.functions, self.function[rows], self.edge[rows], samples or self.samples
+        )
+
+    def evaluate(self, a: Tensor, b: Tensor) -> State:
+        """Solve for the outer constants and differentiate the loss by the inner ones.
+
+        Where a function is constant over the samples or not finite, the loss is nan.
+        """
+        parts = torch.addcmul(b[:, None], a[:, None], self.x).split(self.counts)
+        pairs = [pair for pair in zip(self.functions, parts, strict=True) if len(pair[1])]
+        values = torch.cat([function.torch(argument) for function, argument in pairs])
+        slopes = torch.cat([function.derivative(argument) for function, argument in pairs])
+        # f, its derivative by b and its derivative by a.
+        columns = torch.stack([values, slopes, slopes * self.x], dim=1)
+        columns *= self.root[:, None]
+        means = columns @ self.root[:, :, None]
+        columns -= means * self.root[:, None]
+        (ff, fb, fa), (_, bb, ab), (_, _, aa) = (columns @ columns.mT).permute(1, 2, 0)
+        c = (columns[:, 0] * self.y).sum(1) / ff
+        residual = self.y - c[:, None] * columns[:, 0]
+        rf, rb, ra = (columns @ residual[:, :, None])[:, :, 0].T
+        # Project f out of the two derivatives.
+        along_a, along_b = fa / ff, fb / ff
+        return State(
+            a=a,
+            b=b,
+            loss=residual.square().sum(1),
+            c=c,
+            mean=means[:, 0, 0],
+            spread=ff.sqrt(),
+            slope_a=c * (ra - along_a * rf),
+            slope_b=c * (rb - along_b * rf),
+            curvature_aa=c * c * (aa - along_a * fa),
+            curvature_ab=c * c * (ab - along_a * fb),
+            curvature_bb=c * c * (bb - along_b * fb),
+        )
+
+    def limits(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the ends of the interval that holds the arguments, and which of a, b are free.
+
+        The shapes are (problems,), (problems,) and (2, problems); the ends are nan for constants
+        that are not admissible.
+        """
+        low, high, free = torch.empty_like(a), torch.empty_like(a), a.new_empty(2, len(a)).bool()
+        start = 0
+        for function, count in zip(self.functions, self.counts, strict=True):
+            rows = slice(start, start + count)
+            low[rows], high[rows] = interval_of(function, a[rows], b[rows])
+            free[0, rows], free[1, rows] = function.free_a, function.free_b
+            start += count
+        return low, high, free
 
 
-def refine(
-    problems: Problems, samples: Samples, steps: int, tolerance: float = 1e-5
-) -> tuple[Problems, Evaluation]:
+def refine(problems: Problems, a: Tensor, b: Tensor, steps: int, tolerance: float = 1e-5) -> State:
     """Improve the inner constants by at most `steps` steps of Levenberg-Marquardt.
 
     Parameters
     ----------
     problems
-        Where to start, inside the functions' domains.
-    samples
-        The samples of all edges.
+        The problems.
+    a, b
+        Where to start, shape (problems,).
     steps
         The number of steps.
     tolerance
@@ -127,49 +151,68 @@ def refine(
 
     Returns
     -------
-    problems, evaluation
-        The best constants met and what `evaluate` says there.
+    State
+        At the best constants met.
     """
-    low, high = torch.empty_like(problems.a), torch.empty_like(problems.a)
-    free_a, free_b = torch.empty_like(problems.a), torch.empty_like(problems.a)
-    for function, rows in problems.rows():
-        low[rows], high[rows] = interval_of(function, problems.a[rows], problems.b[rows])
-        free_a[rows], free_b[rows] = float(function.free_a), float(function.free_b)
-
-    result_a, result_b = problems.a.clone(), problems.b.clone()
-    now = evaluate(problems, samples)
-    result = Evaluation(*(part.clone() for part in now))
-    alive = torch.arange(len(result_a))
-    damping = torch.full_like(result_a, 1e-3)
+    low, high, free = problems.limits(a, b)
+    state = problems.evaluate(a, b)
+    state.loss[low.isnan()] = torch.nan
+    result = torch.stack(state)
+    alive = torch.arange(len(a))
+    damping = torch.full_like(a, 1e-3)
     for _ in range(steps):
-        step_a, step_b, promise = _step(now, damping, free_a, free_b)
-        length = _longest_step(problems.a, problems.b, step_a, step_b, low, high)
-        trial = Problems(
-            problems.functions,
-            problems.function,
-            problems.edge,
-            problems.a + length * step_a,
-            problems.b + length * step_b,
-        )
-        then = evaluate(trial, samples)
-        better = then.loss < now.loss
-        damping = torch.where(better, damping * 0.1, damping * 10)
-        now = Evaluation(*(torch.where(better, *pair) for pair in zip(then, now, strict=True)))
-        a = torch.where(better, trial.a, problems.a)
-        b = torch.where(better, trial.b, problems.b)
-        problems = Problems(problems.functions, problems.function, problems.edge, a, b)
+        step_a, step_b, promise = _step(state, damping, free)
+        length = _longest_step(state, step_a, step_b, low, high)
+        trial = problems.evaluate(state.a + length * step_a, state.b + length * step_b)
+        better = trial.loss < state.loss
+        damping = damping * torch.where(better, 0.1, 10.0)
+        table = torch.where(better, torch.stack(trial), torch.stack(state))
+        state = State._make(table)
+        result[:, alive] = table
 
-        result_a[alive], result_b[alive] = a, b
-        for whole, part in zip(result, now, strict=True):
-            whole[alive] = part
-        # Rounding of f, next to which a residual means nothing.
-        rounding = (1e-15 * now.c * (now.mean.abs() + now.spread)).square()
-        going = (promise * length > tolerance * now.loss) & (now.loss > rounding) & (damping < 1e6)
-        if not going.any():
+        # What rounding of f leaves of the residual.
+        rounding = (1e-15 * state.c * (state.mean.abs() + state.spread)).square()
+        going = (promise * length > tolerance * state.loss) & (state.loss > rounding)
+        # Far out, where c and d cancel, better and better imitations of another function may lie.
+        going &= state.mean.abs() < _CANCELLATION_LIMIT * state.spread
+        kept = (going & (damping < 1e6)).nonzero()[:, 0]
+        if len(kept) == 0:
             break
-        if int(going.sum()) < 0.8 * len(going):
-            kept = going.nonzero()[:, 0]
+        if len(kept) < 0.8 * len(alive):
             problems, alive, damping = problems.take(kept), alive[kept], damping[kept]
-            low, high, free_a, free_b = low[kept], high[kept], free_a[kept], free_b[kept]
-            now = Evaluation(*(part[kept] for part in now))
-    return _with_constants(problems, result_a, result_b), result
+            low, high, free = low[kept], high[kept], free[:, kept]
+            state = State._make(table[:, kept])
+    return State._make(result)
+
+
+def _step(state: State, damping: Tensor, free: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the damped step in a and b and how much of the loss it promises to remove."""
+    size_a = state.curvature_aa.clamp_min(1e-60).sqrt()
+    size_b = state.curvature_bb.clamp_min(1e-60).sqrt()
+    slope_a, slope_b = torch.where(
+        free, torch.stack([state.slope_a / size_a, state.slope_b / size_b]), 0.0
+    )
+    cosine = (state.curvature_ab / (size_a * size_b)).clamp(-1.0, 1.0)
+    cosine = torch.where(free.all(0), cosine, 0.0)
+    diagonal = 1 + damping
+    determinant = diagonal.square() - cosine.square()
+    step_a = (diagonal * slope_a - cosine * slope_b) / determinant
+    step_b = (diagonal * slope_b - cosine * slope_a) / determinant
+    return step_a / size_a, step_b / size_b, slope_a * step_a + slope_b * step_b
+
+
+def _longest_step(
+    state: State, step_a: Tensor, step_b: Tensor, low: Tensor, high: Tensor
+) -> Tensor:
+    """Return the fraction of a step, at most 1, that leaves a tenth of each distance to the ends.
+
+    The distances of the arguments from the domain's ends are concave in a and b, hence no less
+    along the step than between its ends.
+    """
+    reach_before, reach_after = state.a.abs() + MARGIN, (state.a + step_a).abs() + MARGIN
+    above, below = state.b - low, high - state.b
+    before = torch.stack([above - reach_before, below - reach_before])
+    after = torch.stack([above + step_b - reach_after, below - step_b - reach_after])
+    # With an end at infinity this is nan, which stands for no limit.
+    limits = torch.nan_to_num(0.9 * before / (before - after), nan=1.0)
+    return torch.where(after < 0.1 * before, limits, 1.0).amin(0)

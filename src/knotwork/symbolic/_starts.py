@@ -181,7 +181,7 @@ def _waves(function: SymbolicFunction) -> tuple[Tensor, Tensor]:
 
 
 def _scales_and_shifts(function: SymbolicFunction) -> tuple[Tensor, Tensor]:
-    """Where both are free: many scales, and for each shifts that suit the domain's intervals."""
+    """Where both are free: many scales, and for each 35 shifts that suit the domain's interval."""
     scales: list[Tensor] = []
     shifts: list[Tensor] = []
     for low, high in function.domain:
@@ -196,19 +196,14 @@ def _scales_and_shifts(function: SymbolicFunction) -> tuple[Tensor, Tensor]:
             b = low + gaps if math.isinf(high) else high - gaps
         else:
             # Where the first and the last argument lie, as fractions of the interval.
-            near = _powers(1e-5, 0.3, 12)
+            near = _powers(1e-5, 0.3, 16)
             ends = torch.cat([near, torch.linspace(0.4, 0.6, 3, dtype=torch.float64), 1 - near])
             first, last = low + (high - low) * ends[:, None], low + (high - low) * ends
             b, a = (first + last) / 2, (last - first) / 2
             a = torch.where(a > 0, a, math.inf)
         scales.append(a.expand_as(b))
         shifts.append(b)
-    a = torch.cat(scales) if len({s.shape[1] for s in scales}) == 1 else _flat(scales)
-    b = torch.cat(shifts) if len({s.shape[1] for s in shifts}) == 1 else _flat(shifts)
+    a, b = torch.cat(scales), torch.cat(shifts)
     if function.parity == "none":
         a, b = torch.cat([a, -a]), torch.cat([b, b])
     return a, b
-
-
-def _flat(parts: list[Tensor]) -> Tensor:
-    return torch.cat([part.reshape(-1, 1) for part in parts])

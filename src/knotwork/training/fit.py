@@ -415,8 +415,11 @@ class _Loop:
         penalty = 0.0
         if self.penalty.lamb and isinstance(self.model, KAN):
             with torch.no_grad():
-                measure = sparsity_count if self.method_name == "LM" else sparsity_penalty
-                penalty = float(measure(self.model, self.sample.inputs, self.penalty))
+                rows = self.sample.inputs
+                if self.method_name == "LM":
+                    penalty = float(sparsity_count(self.model, rows, self.penalty))
+                else:
+                    penalty = float(sparsity_penalty(self.model, rows, self.penalty)[0])
         return _Evaluation(train, test, penalty, train / self.variance + penalty)
 
     @torch.no_grad()

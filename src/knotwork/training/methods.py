@@ -109,34 +109,29 @@ class FirstOrderObjective:
         self.variance = variance
         self.weights = weights
 
-    def penalty(self, x: Tensor) -> Tensor | None:
-        """Return the penalty over rows x, or None if there is none."""
-        if self.weights.lamb == 0 or not isinstance(self.model, KAN):
-            return None
-        return sparsity_penalty(self.model, x, self.weights)
-
     def backward(self) -> Tensor:
         """Evaluate over all rows, adding gradients batch by batch; return the objective."""
         total = sum(total_weight(batch) for batch in self.batches)
         objective = torch.zeros((), dtype=torch.float64)
         for batch in self.batches:
-            part = self.loss.total(self.model(batch.inputs), batch) / (total * self.variance)
+            # Each batch's share of the penalty is that of its rows; over one batch it is exact.
+            part = self._objective(batch, total_weight(batch) / total)
             part.backward()
             objective += part.detach().double().cpu()
-        penalty = self.penalty(self.batches.sample(STATISTICS_ROWS).inputs)
-        if penalty is not None:
-            penalty.backward()
-            objective += penalty.detach().double().cpu()
         return objective
 
     def backward_batch(self, batch: Samples) -> Tensor:
         """Evaluate over one mini-batch and add its gradients."""
-        mean = self.loss.total(self.model(batch.inputs), batch) / total_weight(batch)
-        objective = mean / self.variance
-        penalty = self.penalty(batch.inputs)
-        objective = objective if penalty is None else objective + penalty
+        objective = self._objective(batch, 1.0)
         objective.backward()
         return objective.detach()
+
+    def _objective(self, batch: Samples, share: float) -> Tensor:
+        scale = share / (total_weight(batch) * self.variance)
+        if self.weights.lamb == 0 or not isinstance(self.model, KAN):
+            return self.loss.total(self.model(batch.inputs), batch) * scale
+        penalty, outputs = sparsity_penalty(self.model, batch.inputs, self.weights)
+        return self.loss.total(outputs, batch) * scale + share * penalty
 
 
 class QuasiNewtonMethod(Method):

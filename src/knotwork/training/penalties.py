@@ -23,7 +23,7 @@ from torch import Tensor
 
 from .. import splines
 from ..network import KAN
-from ..statistics import LayerStatistics, layer_statistics, network_statistics, positive
+from ..statistics import LayerStatistics, network_statistics, positive, traced_statistics
 from .jacobian import FreeParameters
 
 DELTA = 0.03
@@ -128,19 +128,25 @@ def sparsity_count(model: KAN, x: Tensor, weights: PenaltyWeights) -> Tensor:
     return weights.lamb * total
 
 
-def sparsity_penalty(model: KAN, x: Tensor, weights: PenaltyWeights) -> Tensor:
-    """Evaluate the reference's penalty over rows `x`, differentiable in all parameters."""
-    traces, _ = model.trace(x)
+def sparsity_penalty(model: KAN, x: Tensor, weights: PenaltyWeights) -> tuple[Tensor, Tensor]:
+    """Evaluate the reference's penalty over rows `x`, differentiable in all parameters.
+
+    Returns
+    -------
+    penalty : Tensor of shape ()
+    outputs : Tensor of shape (rows, outputs)
+        The network's outputs at `x`, which come with it.
+    """
+    layers, outputs = traced_statistics(model, x)
     total = x.new_zeros(())
-    for index, trace in enumerate(traces):
+    for index, statistics in enumerate(layers):
         layer = model.layer(index)
-        statistics = layer_statistics(layer, trace.inputs, trace.subnodes)
         total = total + _layer_penalty(statistics, weights)
         if weights.coefficients or weights.differences:
             masked = layer.coefficients * layer.spline_mask[:, None, :]
             total = total + weights.coefficients * masked.abs().mean(dim=1).sum()
             total = total + weights.differences * masked.diff(dim=1).abs().mean(dim=1).sum()
-    return weights.lamb * total
+    return weights.lamb * total, outputs
 
 
 def _layer_penalty(statistics: LayerStatistics, weights: PenaltyWeights) -> Tensor:

@@ -1,0 +1,267 @@
+"""The network diagram: every edge's function drawn on it, shaded by importance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from ..network import KAN
+from .labels import function_label, text_width, wrapped
+from .network_drawing import DrawnEdge, DrawnNode, NetworkDrawing, network_drawing
+from .style import (
+    BLUE,
+    GREY,
+    INK,
+    TEXT,
+    TITLE,
+    VERMILLION,
+    Array,
+    differ,
+)
+
+_MARGIN = 0.2
+_LINE_HEIGHT = 1.35 * TITLE / 72
+_NODE_SIZE = 12.0
+_INPUT_SIZE = 7.0
+_NAME_DISTANCE = 0.14
+_NAME_GAP = 0.12
+# Shares of an inset: the strip that holds a symbolic function's name, and the room around a curve.
+_NAME_STRIP = 0.27
+_PADDING = 0.1
+_LEAST_WIDTH = 2.0
+
+
+def plot_network(
+    model: KAN,
+    X: Tensor | None = None,
+    *,
+    title: str | None = None,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    threshold: float = 0.0,
+) -> Figure:
+    """Draw a network with the function of every edge, inputs at the bottom, outputs at the top.
+
+    Each inset shows its edge's function over the range that its data takes, scaled to the inset;
+    how much the edge matters is in its shade and the weight of its lines, relative to the most
+    important edge of its layer.  Splines are blue; symbolic edges are orange and carry their
+    function's name.
+
+    Parameters
+    ----------
+    model : KAN
+    X : Tensor of shape (rows, inputs), optional
+        Data that says where the functions matter; what the network was last fitted to if None.
+    title : str, optional
+    input_names, output_names : sequence of str, optional
+        By default those of the data, else $x_1$, $x_2$, ... and $y$.
+    threshold : float
+        Edges that score lower are left out, see `knotwork.sparsity.attribute`.
+
+    Returns
+    -------
+    Figure
+        Its size in inches grows with the network; all its lengths and fonts are made for that
+        size.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from knotwork.network import KAN
+    >>> figure = plot_network(KAN([2, 1]), torch.rand(50, 2, dtype=torch.float64))
+    >>> len(figure.axes[0].patches)  # insets
+    2
+    """
+    drawing = network_drawing(
+        model, X, input_names=input_names, output_names=output_names, threshold=threshold
+    )
+    return _render(drawing, title)
+
+
+def _render(drawing: NetworkDrawing, title: str | None) -> Figure:
+    names = {
+        node: wrapped(node.name, TITLE, node.room - _NAME_GAP)
+        for node in drawing.nodes
+        if node.name
+    }
+    lines = {
+        level: max(name.count("\n") + 1 for node, name in names.items() if node.level == level)
+        for level in {node.level for node in names}
+    }
+    below = _MARGIN + _NAME_DISTANCE + lines[0] * _LINE_HEIGHT
+    above = _MARGIN + _NAME_DISTANCE + lines[max(lines)] * _LINE_HEIGHT
+    width = max(drawing.width, _LEAST_WIDTH)
+    heading = ""
+    if title:
+        heading = wrapped(title, TITLE, width)
+        width = max(width, text_width(max(heading.split("\n"), key=len), TITLE))
+        above += (heading.count("\n") + 1) * _LINE_HEIGHT + 0.1
+    side = _MARGIN + (width - drawing.width) / 2
+    size = (drawing.width + 2 * side, drawing.height + below + above)
+
+    figure = Figure(figsize=size, facecolor="white")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set_xlim(-side, drawing.width + side)
+    axes.set_ylim(-below, drawing.height + above)
+    for edge in drawing.edges:
+        _draw_edge(axes, edge)
+    _draw_links(axes, drawing.nodes)
+    for node in drawing.nodes:
+        _draw_node(axes, node, names.get(node, ""))
+    if heading:
+        axes.text(
+            drawing.width / 2,
+            drawing.height + above - _MARGIN,
+            heading,
+            fontsize=TITLE,
+            color=INK,
+            ha="center",
+            va="top",
+        )
+    return figure
+
+
+def _draw_edge(axes: Axes, edge: DrawnEdge) -> None:
+    colour = BLUE if edge.function is None else VERMILLION
+    key = f"{edge.l}-{edge.i}-{edge.j}"
+    for points in edge.route:
+        x, y = zip(*points, strict=True)
+        axes.add_line(
+            Line2D(
+                x,
+                y,
+                color=colour,
+                alpha=0.9 * edge.shade,
+                linewidth=0.5 + 1.1 * edge.shade,
+                solid_joinstyle="round",
+                zorder=1,
+            )
+        )
+    box = edge.box
+    axes.add_patch(
+        Rectangle(
+            (box.left, box.bottom),
+            box.width,
+            box.height,
+            facecolor="white",
+            edgecolor=_faded(GREY, edge.shade),
+            linewidth=0.8,
+            zorder=2,
+            gid=f"inset-{key}",
+        )
+    )
+    strip = 0.0
+    if edge.function is not None:
+        strip = _NAME_STRIP * box.height
+        label = function_label(edge.function)
+        room = 0.9 * box.width
+        axes.text(
+            box.left + box.width / 2,
+            box.top - 0.6 * strip,
+            label,
+            fontsize=TEXT * min(1.0, room / text_width(label, TEXT)),
+            color=colour,
+            ha="center",
+            va="center",
+            zorder=4,
+        )
+    x, y = _curve_in_box(edge, strip)
+    is_point = not differ(edge.x[0], edge.x[-1])
+    axes.add_line(
+        Line2D(
+            x[:1] if is_point else x,
+            y[:1] if is_point else y,
+            color=colour,
+            alpha=edge.shade,
+            linewidth=1.6,
+            marker="o" if is_point else "",
+            markersize=4,
+            solid_capstyle="round",
+            zorder=3,
+            gid=f"curve-{key}",
+        )
+    )
+
+
+def _curve_in_box(edge: DrawnEdge, strip: float) -> tuple[Array, Array]:
+    """Scale an edge's curve to its inset; a function that does not vary is a line half-way up."""
+    box = edge.box
+    return (
+        box.left + box.width * _scaled(edge.x),
+        box.bottom + (box.height - strip) * _scaled(edge.y),
+    )
+
+
+def _scaled(values: Array) -> Array:
+    """Bring values to the range of 0 to 1 less the padding; 0.5 if they do not differ."""
+    finite = values[np.isfinite(values)]
+    if len(finite) == 0:
+        return np.full_like(values, np.nan)
+    low, high = float(finite.min()), float(finite.max())
+    if not differ(low, high):
+        return np.full_like(values, 0.5)
+    return _PADDING + (1 - 2 * _PADDING) * (values - low) / (high - low)
+
+
+def _faded(colour: str, shade: float) -> tuple[float, float, float]:
+    """Blend a colour towards white; opaque, unlike alpha, so nothing behind it shows."""
+    red, green, blue = (1 - shade * (1 - channel) for channel in to_rgb(colour))
+    return red, green, blue
+
+
+def _draw_links(axes: Axes, nodes: Sequence[DrawnNode]) -> None:
+    """Draw the lines from the factors to the nodes that multiply them."""
+    products = {(node.level, node.index): node for node in nodes if node.kind == "product"}
+    for node in nodes:
+        if node.product is not None:
+            end = products[node.level, node.product].position
+            start = node.position
+            axes.add_line(
+                Line2D((start.x, end.x), (start.y, end.y), color=INK, linewidth=1.2, zorder=1)
+            )
+
+
+def _draw_node(axes: Axes, node: DrawnNode, name: str) -> None:
+    x, y = node.position
+    colour = _faded(INK, node.shade)
+    is_input = node.kind == "input"
+    axes.plot(
+        x,
+        y,
+        marker="o",
+        markersize=_INPUT_SIZE if is_input else _NODE_SIZE,
+        markerfacecolor=colour if is_input else "white",
+        markeredgecolor=colour,
+        markeredgewidth=1.1,
+        zorder=5,
+    )
+    if not is_input:
+        axes.plot(
+            x,
+            y,
+            marker="x" if node.kind == "product" else "+",
+            markersize=0.5 * _NODE_SIZE,
+            markeredgecolor=colour,
+            markeredgewidth=1.3,
+            zorder=6,
+        )
+    if name:
+        away = -_NAME_DISTANCE if is_input else _NAME_DISTANCE
+        axes.text(
+            x,
+            y + away,
+            name,
+            fontsize=TITLE,
+            color=colour,
+            ha="center",
+            va="top" if is_input else "bottom",
+            zorder=6,
+        )

@@ -1,0 +1,158 @@
+"""In-context snapping: turning a whole network symbolic, judged on the network's own loss.
+
+Edges are never snapped all at once.  At each step the edges that single functions describe best
+are tried, each with its best few functions; everything that is still free, the remaining splines
+and all constants, is fitted again jointly; and a beam of the best networks goes on.  A choice that
+turns out wrong is outlived by others.  On clean data the loss falls to rounding error only when
+every function is right, which is the surest test there is.
+
+The idea of judging candidates in context: F. Sovrano et al., arXiv 2603.15250.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from .._checks import check_integer
+from ..data import Samples, as_dataset
+from ..functions import SymbolicFunction, resolve
+from ..layers import SPLINE
+from ..network import KAN
+from ..training.polish import polish, relative_loss
+from .edge_fit import EdgeFit
+from .edges import fit_layer_edges, place
+
+_BEAM = 4
+_EDGES_TRIED = 2
+_FUNCTIONS_TRIED = 3
+_JOINT_STEPS = 15
+_FINAL_STEPS = 100
+# Each unit of a function's cost must lower the loss by this factor.
+COST_FACTOR = 1.1
+# Rows that the search looks at; the final fit sees all.
+_SEARCH_ROWS = 512
+# A relative loss at this level is rounding error: every function is right.
+EXACT = 1e-22
+
+EdgeKey = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class SnapReport:
+    """What `auto_symbolic` did.
+
+    Attributes
+    ----------
+    functions : dict
+        The function's name for every edge (l, i, j).
+    removed : tuple of (l, i, j)
+        Edges that were taken out because the fit is as good without them.
+    spline_rmse, symbolic_rmse : float
+        Training RMSE relative to the targets' spread, with splines and with functions.
+    restarts : int
+        Fresh starts that were tried because the network as it was did not turn symbolic well.
+    """
+
+    functions: dict[EdgeKey, str]
+    removed: tuple[EdgeKey, ...]
+    spline_rmse: float
+    symbolic_rmse: float
+    restarts: int
+
+    def __str__(self) -> str:
+        lines = [f"({l}, {i}, {j}): {name}" for (l, i, j), name in sorted(self.functions.items())]
+        lines.append(
+            f"relative RMSE {self.spline_rmse:.2g} with splines, {self.symbolic_rmse:.2g} symbolic"
+        )
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _State:
+    """A network with some edges snapped, and what it is worth."""
+
+    model: KAN
+    loss: float
+    chosen: frozenset[tuple[EdgeKey, str]]
+
+    @property
+    def worth(self) -> float:
+        """Loss against cost; smaller is better."""
+        return self.loss * COST_FACTOR ** network_cost(self.model)
+
+
+def network_cost(model: KAN) -> float:
+    """Sum the costs of all symbolic edges."""
+    return sum(f.cost for index in range(model.depth) for f in model.layer(index).functions)
+
+
+def spline_edges(model: KAN) -> list[EdgeKey]:
+    """List the edges that are still splines."""
+    return [
+        (l, i, j)
+        for l in range(model.depth)  # noqa: E741
+        for i, j in (model.layer(l).kind == SPLINE).nonzero().tolist()
+    ]
+
+
+def snap(model: KAN, samples: Samples, functions: Sequence[SymbolicFunction]) -> KAN:
+    """Return a network with functions on all edges, found by beam search.
+
+    Parameters
+    ----------
+    model : KAN, float64
+        Left as it is.
+    samples : Samples
+    functions : sequence of SymbolicFunction
+    """
+    few = _thinned(samples)
+    beam = [_State(model.copy(), relative_loss(model, few), frozenset())]
+    while spline_edges(beam[0].model):
+        reached: dict[frozenset[tuple[EdgeKey, str]], _State] = {}
+        for state in beam:
+            for key, fit in _branches(state.model, few, functions):
+                chosen = state.chosen | {(key, fit.function.name)}
+                trial = state.model.copy()
+                place(trial, *key, fit)
+                new = _State(trial, polish(trial, few, _JOINT_STEPS), chosen)
+                if chosen not in reached or new.loss < reached[chosen].loss:
+                    reached[chosen] = new
+        if not reached:
+            raise ValueError(
+                "auto_symbolic found no admissible function for some edge: prune edges that are "
+                "constant over the data, or give more functions in lib."
+            )
+        beam = sorted(reached.values(), key=lambda state: state.worth)[:_BEAM]
+    finished = [
+        _State(state.model, polish(state.model, few, _FINAL_STEPS), state.chosen) for state in beam
+    ]
+    return min(finished, key=lambda state: state.worth).model
+
+
+def _branches(
+    model: KAN, samples: Samples, functions: Sequence[SymbolicFunction]
+) -> list[tuple[EdgeKey, EdgeFit]]:
+    """List the edges and functions to try next: the best few of the best-described edges."""
+    traces, _ = model.trace(samples.inputs)
+    ranked: list[tuple[EdgeKey, list[EdgeFit]]] = []
+    for l, trace in enumerate(traces):  # noqa: E741
+        edges = [(i, j) for level, i, j in spline_edges(model) if level == l]
+        if edges:
+            fits = fit_layer_edges(model, l, edges, trace.inputs, functions)
+            ranked += [((l, i, j), fit) for (i, j), fit in zip(edges, fits, strict=True) if fit]
+    ranked.sort(key=lambda entry: entry[1][0].score)
+    return [
+        (key, fit) for key, fits in ranked[:_EDGES_TRIED] for fit in fits[:_FUNCTIONS_TRIED]
+    ]
+
+
+def _thinned(samples: Samples) -> Samples:
+    step = max(1, len(samples) // _SEARCH_ROWS)
+    return Samples(
+        samples.inputs[::step],
+        samples.targets[::step],
+        None if samples.weights is None else samples.weights[::step],
+    )
