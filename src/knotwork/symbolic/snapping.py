@@ -14,11 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
-from .._checks import check_integer
-from ..data import Samples, as_dataset
-from ..functions import SymbolicFunction, resolve
+from ..data import Samples
+from ..functions import SymbolicFunction
 from ..layers import SPLINE
 from ..network import KAN
 from ..training.polish import polish, relative_loss
@@ -34,40 +31,8 @@ _FINAL_STEPS = 100
 COST_FACTOR = 1.1
 # Rows that the search looks at; the final fit sees all.
 _SEARCH_ROWS = 512
-# A relative loss at this level is rounding error: every function is right.
-EXACT = 1e-22
 
 EdgeKey = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class SnapReport:
-    """What `auto_symbolic` did.
-
-    Attributes
-    ----------
-    functions : dict
-        The function's name for every edge (l, i, j).
-    removed : tuple of (l, i, j)
-        Edges that were taken out because the fit is as good without them.
-    spline_rmse, symbolic_rmse : float
-        Training RMSE relative to the targets' spread, with splines and with functions.
-    restarts : int
-        Fresh starts that were tried because the network as it was did not turn symbolic well.
-    """
-
-    functions: dict[EdgeKey, str]
-    removed: tuple[EdgeKey, ...]
-    spline_rmse: float
-    symbolic_rmse: float
-    restarts: int
-
-    def __str__(self) -> str:
-        lines = [f"({l}, {i}, {j}): {name}" for (l, i, j), name in sorted(self.functions.items())]
-        lines.append(
-            f"relative RMSE {self.spline_rmse:.2g} with splines, {self.symbolic_rmse:.2g} symbolic"
-        )
-        return "\n".join(lines)
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,20 @@ class FreeParameters:
         for part in self.parts:
             part.write(values[part.offset : part.offset + part.size])
 
+    def index_of(self, layer: int, kind: str, position: int) -> int | None:
+        """Return where a constant stands in the vector, or None if it is not free.
+
+        `kind` is "a", "b" or "c" of the symbolic edge at `position`, or "bias" of that output.
+        """
+        part = self.parts[layer]
+        if kind == "bias":
+            return part.offset + part.size - part.layer.out_features + position
+        column = "abc".index(kind)
+        if not bool(part.free[position, column]):
+            return None
+        before = int(part.free[:position].sum()) + int(part.free[position, :column].sum())
+        return part.offset + part.spline_size + before
+
     def block_rows(self) -> int:
         """Return how many rows of the Jacobian to form at once."""
         return max(1, _BLOCK_BYTES // (8 * max(1, self.size)))

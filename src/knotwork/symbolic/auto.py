@@ -1,0 +1,236 @@
+"""The whole way from a trained network to one with a function on every edge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .._checks import check_integer
+from ..data import Dataset, Samples, as_dataset
+from ..functions import SymbolicFunction, resolve
+from ..layers import ABSENT
+from ..network import KAN
+from ..sparsity import prune
+from ..statistics import network_statistics
+from ..training.polish import polish, relative_loss
+from .rounding import EXACT, round_constants
+from .snapping import COST_FACTOR, EdgeKey, network_cost, snap, spline_edges
+
+# Sparsity strengths gone through, weak to strong, and the steps at each.
+_LADDER = (1e-4, 3e-4, 1e-3)
+_LADDER_STEPS = 20
+_FREE_STEPS = 15
+_PRUNE_THRESHOLD = 0.05
+_FINAL_STEPS = 100
+# A symbolic network this much worse than its splines calls for another try.
+_ACCEPTABLE = 1.5
+# Edges that vary less than this share of their node are tried for removal.
+_NEGLIGIBLE = 1e-3
+
+
+@dataclass(frozen=True)
+class SnapReport:
+    """What `auto_symbolic` did.
+
+    Attributes
+    ----------
+    functions : dict
+        The function's name for every edge (l, i, j).
+    spline_rmse, symbolic_rmse : float
+        Training RMSE relative to the targets' spread, with splines and with functions.
+    restarts : int
+        Fresh starts that were tried because the network as it was did not turn symbolic well.
+    """
+
+    functions: dict[EdgeKey, str]
+    spline_rmse: float
+    symbolic_rmse: float
+    restarts: int
+
+    def __str__(self) -> str:
+        lines = [f"({l}, {i}, {j}): {name}" for (l, i, j), name in sorted(self.functions.items())]
+        lines.append(
+            f"relative RMSE {self.spline_rmse:.2g} with splines, {self.symbolic_rmse:.2g} symbolic"
+        )
+        if self.restarts:
+            lines.append(f"after {self.restarts} fresh starts of the same shape")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    model: KAN
+    spline_loss: float
+    loss: float
+
+    @property
+    def worth(self) -> float:
+        """Loss against cost; smaller is better."""
+        return max(self.loss, EXACT) * COST_FACTOR ** network_cost(self.model)
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing better is to be expected."""
+        return self.loss <= max(EXACT, _ACCEPTABLE * self.spline_loss)
+
+
+def auto_symbolic(
+    model: KAN,
+    lib: Sequence[str | SymbolicFunction] | None = None,
+    *,
+    data: Any = None,
+    restarts: int = 6,
+) -> SnapReport:
+    """Put a function of the library on every edge, in place.
+
+    Edges are snapped one by one in the context of the whole network, by a beam search that fits
+    everything else again after every choice (see `knotwork.symbolic.snapping`); constants are
+    fitted to rounding error and made nicer where the loss allows.  Where the network as it is
+    does not turn symbolic without losing accuracy, it is first made sparser, and then started
+    afresh a few times in the same shape.
+
+    Parameters
+    ----------
+    model : KAN
+        Fitted and, preferably, pruned.
+    lib : sequence of str or SymbolicFunction, optional
+        Functions to choose from, by name or as records.
+    data : optional
+        As `fit` takes it; what the network was last fitted to if None.
+    restarts : int
+        Fresh starts to try at the most.
+
+    Returns
+    -------
+    SnapReport
+
+    Raises
+    ------
+    ValueError
+        If there is no data in memory to fit to, a name is not known, or some edge admits no
+        function.
+    """
+    functions = resolve(lib)
+    restarts = check_integer(restarts, "restarts", low=0)
+    dataset = _dataset(model, data)
+    samples = dataset.train.to(torch.float64)
+    started = model.copy().double()
+    best = _attempt(started, samples, functions, first=True)
+    tries = 0
+    if spline_edges(model):
+        while not best.good and tries < restarts:
+            tries += 1
+            fresh = model.copy().double()
+            _forget(fresh)
+            fresh.restart(samples.inputs, seed=model.seed + tries)
+            candidate = _attempt(fresh, samples, functions, first=False)
+            best = min(best, candidate, key=lambda candidate: candidate.worth)
+    _take_over(model, best.model)
+    model.dataset = dataset
+    report = SnapReport(
+        {
+            (l, i, j): layer.functions[position].name
+            for l in range(model.depth)  # noqa: E741
+            for layer in [model.layer(l)]
+            for position, (i, j) in enumerate(layer.symbolic_edges.tolist())
+        },
+        best.spline_loss**0.5,
+        best.loss**0.5,
+        tries,
+    )
+    model.snap_report = report
+    return report
+
+
+def _dataset(model: KAN, data: Any) -> Dataset:
+    if data is not None:
+        return as_dataset(
+            data,
+            inputs=model.input_count,
+            outputs=model.output_count,
+            dtype=model.dtype,
+            device=model.device,
+        )
+    if model.dataset is None or not model.dataset.train.targets.is_floating_point():
+        raise ValueError(
+            "auto_symbolic needs the data to judge functions by: fit the network to rows in memory "
+            "first, or give data=(X, y)."
+        )
+    return model.dataset
+
+
+def _attempt(
+    model: KAN, samples: Samples, functions: Sequence[SymbolicFunction], *, first: bool
+) -> _Candidate:
+    """Snap one trained or freshly started network."""
+    if not spline_edges(model):
+        return _finish(model, samples, relative_loss(model, samples))
+    if not first:
+        polish(model, samples, _FREE_STEPS)
+    trained = model.copy()
+    loss = polish(trained, samples, _FREE_STEPS)
+    sparse = _sparsified(trained, samples)
+    sparse_loss = relative_loss(sparse, samples)
+    # The sparser network is taken unless it lost what the fuller one can say.
+    if sparse_loss <= max(_ACCEPTABLE * loss, EXACT) or not first:
+        trained, loss = sparse, min(loss, sparse_loss)
+    return _finish(snap(trained, samples, functions), samples, loss)
+
+
+def _sparsified(model: KAN, samples: Samples) -> KAN:
+    """Return a sparser network: adaptive penalties of growing strength, then pruning."""
+    sparse = model.copy()
+    for lamb in _LADDER:
+        polish(sparse, samples, _LADDER_STEPS, lamb=lamb)
+    sparse = prune(sparse, _PRUNE_THRESHOLD, _PRUNE_THRESHOLD, samples.inputs)
+    polish(sparse, samples, _LADDER_STEPS)
+    return sparse
+
+
+def _finish(model: KAN, samples: Samples, spline_loss: float) -> _Candidate:
+    """Fit a symbolic network's constants to the end, drop idle edges, make constants nicer."""
+    loss = polish(model, samples, _FINAL_STEPS, tolerance=1e-6, follow=False)
+    model, loss = _without_idle_edges(model, samples, loss)
+    rounded = model.copy()
+    rounded_loss = round_constants(rounded, samples)
+    if rounded_loss == rounded_loss and rounded_loss < float("inf"):
+        model, loss = rounded, rounded_loss
+    return _Candidate(model, spline_loss, loss)
+
+
+def _without_idle_edges(model: KAN, samples: Samples, loss: float) -> tuple[KAN, float]:
+    """Remove symbolic edges one by one where the fit is as good without them."""
+    statistics = network_statistics(model, samples.inputs)
+    idle = [
+        (l, i, j)
+        for l, layer in enumerate(statistics)  # noqa: E741
+        for i, j in (layer.relative_spread < _NEGLIGIBLE).nonzero().tolist()
+        if int(model.layer(l).kind[i, j]) != ABSENT
+    ]
+    for l, i, j in idle:  # noqa: E741
+        trial = model.copy()
+        trial.layer(l).remove_edge(i, j, statistics[l].edge_mean[i, j])
+        reached = polish(trial, samples, _FREE_STEPS, follow=False)
+        if reached <= max(loss * (1 + 4 / len(samples)), EXACT):
+            model, loss = trial, reached
+    if idle:
+        model = prune(model, 0.0, 0.0, samples.inputs)
+    return model, loss
+
+
+def _forget(model: KAN) -> None:
+    """Turn every edge that is not absent back into a spline, keeping the shape."""
+    for index in range(model.depth):
+        layer = model.layer(index)
+        for i, j in layer.symbolic_edges.tolist():
+            layer.unset_symbolic(i, j)
+
+
+def _take_over(model: KAN, other: KAN) -> None:
+    """Give `model` the structure and parameters of `other`, in its own dtype; in place."""
+    other = other.to(model.dtype)
+    model.layers, model.nodes = other.layers, other.nodes
+    model.fresh = False

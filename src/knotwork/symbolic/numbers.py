@@ -1,0 +1,83 @@
+"""Nicer numbers: integers, small fractions, and multiples of pi, e and square roots."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import sympy
+
+
+@dataclass(frozen=True)
+class NiceNumber:
+    """A number worth having in a formula.
+
+    Attributes
+    ----------
+    exact : sympy.Expr
+    value : float
+    spacing : float
+        About how far apart numbers as nice as this one lie: one within a given distance of a
+        measured constant says something only if that distance is much smaller.
+    """
+
+    exact: sympy.Expr
+    value: float
+    spacing: float
+
+
+def nice_numbers(value: float) -> Iterator[NiceNumber]:
+    """Yield the nearest number of every kind, the plainest kind first."""
+    sign, size = (-1 if value < 0 else 1), abs(value)
+    yield _number(sympy.Integer(sign * round(size)), 1.0)
+    for denominator in (2, 3, 4, 5, 6, 8, 10, 12):
+        numerator = round(size * denominator)
+        yield _number(sympy.Rational(sign * numerator, denominator), 0.4 / denominator)
+    decimals = round(size, 3)
+    yield _number(sign * sympy.Rational(f"{decimals:.3f}"), 1e-3)
+    for unit, spacing in _units():
+        for denominator in (1, 2, 3, 4, 6):
+            numerator = round(size / float(unit) * denominator)
+            if 0 < numerator <= 24:
+                exact = sign * unit * sympy.Rational(numerator, denominator)
+                yield _number(exact, spacing / denominator)
+    for unit in (sympy.pi, sympy.pi**2):
+        for denominator in (1, 2, 4, 8):
+            numerator = round(size * float(unit) * denominator)
+            if 0 < numerator <= 8:
+                yield _number(sign * sympy.Rational(numerator, denominator) / unit, 0.02)
+
+
+def _number(exact: sympy.Expr, spacing: float) -> NiceNumber:
+    return NiceNumber(exact, float(exact), spacing)
+
+
+@cache
+def _units() -> tuple[tuple[sympy.Expr, float], ...]:
+    roots = [sympy.sqrt(n) for n in (2, 3, 5, 6, 7, 10)]
+    return (
+        (sympy.pi, 0.1),
+        (sympy.pi**2, 0.02),
+        (sympy.E, 0.02),
+        *((root, 0.02) for root in roots),
+        (sympy.sqrt(sympy.pi), 0.01),
+        (sympy.sqrt(2 * sympy.pi), 0.01),
+    )
+
+
+def recognise(value: float, tolerance: float) -> sympy.Expr:
+    """Return `value` as an exact number if a nice one lies within the relative tolerance.
+
+    Examples
+    --------
+    >>> recognise(3.14159265358, 1e-9), recognise(0.3333333333333, 1e-9), recognise(0.123456, 1e-9)
+    (pi, 1/3, 0.123456000000000)
+    """
+    if value == 0 or not math.isfinite(value):
+        return sympy.Integer(0) if value == 0 else sympy.Float(value)
+    for nice in nice_numbers(value):
+        if nice.value != 0 and abs(nice.value - value) <= tolerance * abs(value):
+            return nice.exact
+    return sympy.Float(value)
