@@ -1,1 +1,20 @@
-"""Kolmogorov-Arnold Networks that are fast, reliable and readable."""
+"""Kolmogorov-Arnold Networks that are fast, reliable and readable.
+
+A network of learnable one-dimensional functions is trained on data, pruned, looked at, and turned
+into the formula behind the data.
+"""
+
+from importlib.metadata import version as _version
+
+from .data import Dataset as Dataset
+from .data import Samples as Samples
+from .data import Table as Table
+from .data import create_dataset as create_dataset
+from .data import read_table as read_table
+from .functions import LIBRARY as LIBRARY
+from .functions import SymbolicFunction as SymbolicFunction
+from .layers import KANLayer as KANLayer
+from .network import KAN as KAN
+from .training import History as History
+
+__version__ = _version("knotwork")

@@ -41,6 +41,7 @@ def as_dataset(
     device: torch.device | str | None = None,
     weights: Any = None,
     classes: bool = False,
+    whole: bool = True,
 ) -> Dataset:
     """Return `data` as checked tensors that fit a network.
 
@@ -60,6 +61,9 @@ def as_dataset(
         How much each training row counts: at least 0.
     classes : bool
         Whether the targets are class labels, whole numbers from 0 to ``outputs - 1``.
+    whole : bool
+        Whether these are all rows rather than a batch of them, which may well be constant and of
+        whose conversion every batch need not warn.
 
     Returns
     -------
@@ -97,9 +101,10 @@ def as_dataset(
     for rows in every[1:]:
         for first, second in zip(train[:2], rows[:2], strict=True):
             _check_same_names(first, second)
-    _check_spread(train.targets, parts[0].targets)
-    _warn_of_conversions(every, dtype, device, classes)
-    _warn_of_constant_inputs(train.inputs, parts[0].inputs)
+    if whole:
+        _check_spread(train.targets, parts[0].targets)
+        _warn_of_conversions(every, dtype, device, classes)
+        _warn_of_constant_inputs(train.inputs, parts[0].inputs)
     parts = [part.to(device=device) for part in parts]
     return Dataset(
         parts[0],

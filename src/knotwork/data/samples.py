@@ -58,3 +58,21 @@ class Dataset:
     test: Samples | None = None
     input_names: tuple[str, ...] | None = None
     target_names: tuple[str, ...] | None = None
+
+    def select_inputs(self, columns: list[int]) -> Dataset:
+        """Return the same rows with only these columns of the inputs."""
+
+        def select(samples: Samples) -> Samples:
+            return Samples(samples.inputs[:, columns], samples.targets, samples.weights)
+
+        names = self.input_names
+        return Dataset(
+            select(self.train),
+            None if self.test is None else select(self.test),
+            None if names is None else tuple(names[column] for column in columns),
+            self.target_names,
+        )
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Dataset:
+        # Rows are never changed in place, so copies of a network share them.
+        return self

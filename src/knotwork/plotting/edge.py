@@ -67,8 +67,10 @@ def edge_drawing(edge: Edge, X: Tensor | None = None) -> EdgeDrawing:
     low, high = float(data.min()), float(data.max())
     layer = edge.model.layer(edge.l)
     start, end = _shown_range(edge, low, high)
-    x = torch.linspace(start, end, _CURVE_POINTS, dtype=inputs.dtype, device=inputs.device)
-    count = min(_MOST_BINS, max(10, int(len(data) ** 0.5)))
+    even = torch.linspace(start, end, _CURVE_POINTS, dtype=inputs.dtype, device=inputs.device)
+    x = torch.cat([even, torch.stack([inputs.min(), inputs.max()])]).sort().values
+    # An odd number, so that a single value has a bin around it.
+    count = 1 | min(_MOST_BINS, max(10, int(len(data) ** 0.5)))
     span = (low, high) if differ(low, high) else (start, end)
     density, bins = np.histogram(data, count, span, density=True)
     breaks = layer.knots[edge.i, layer.k : -layer.k].double().cpu().numpy()
@@ -113,7 +115,8 @@ def plot_edge(edge: Edge, X: Tensor | None = None) -> Figure:
 def _draw_function(axes: Axes, drawing: EdgeDrawing) -> None:
     colour = VERMILLION if drawing.symbolic else BLUE
     inside = (drawing.x >= drawing.low) & (drawing.x <= drawing.high)
-    beyond = np.where(inside, np.nan, drawing.y)
+    between = (drawing.x > drawing.low) & (drawing.x < drawing.high)
+    beyond = np.where(between, np.nan, drawing.y)
     axes.plot(
         drawing.x,
         beyond,

@@ -32,8 +32,9 @@ _NODE_SIZE = 12.0
 _INPUT_SIZE = 7.0
 _NAME_DISTANCE = 0.14
 _NAME_GAP = 0.12
-# Shares of an inset: the strip that holds a symbolic function's name, and the room around a curve.
-_NAME_STRIP = 0.27
+# Height of the strip at an inset's top that holds a symbolic function's name.
+_NAME_STRIP = 0.18
+# Share of an inset that stays free on each side of a curve.
 _PADDING = 0.1
 _LEAST_WIDTH = 2.0
 
@@ -160,12 +161,12 @@ def _draw_edge(axes: Axes, edge: DrawnEdge) -> None:
     )
     strip = 0.0
     if edge.function is not None:
-        strip = _NAME_STRIP * box.height
+        strip = _NAME_STRIP
         label = function_label(edge.function)
         room = 0.9 * box.width
         axes.text(
             box.left + box.width / 2,
-            box.top - 0.6 * strip,
+            box.top - 0.58 * strip,
             label,
             fontsize=TEXT * min(1.0, room / text_width(label, TEXT)),
             color=colour,
@@ -225,7 +226,13 @@ def _draw_links(axes: Axes, nodes: Sequence[DrawnNode]) -> None:
             end = products[node.level, node.product].position
             start = node.position
             axes.add_line(
-                Line2D((start.x, end.x), (start.y, end.y), color=INK, linewidth=1.2, zorder=1)
+                Line2D(
+                    (start.x, end.x),
+                    (start.y, end.y),
+                    color=_faded(INK, node.shade),
+                    linewidth=1.2,
+                    zorder=1,
+                )
             )
 
 
@@ -260,7 +267,7 @@ def _draw_node(axes: Axes, node: DrawnNode, name: str) -> None:
             y + away,
             name,
             fontsize=TITLE,
-            color=colour,
+            color=INK,
             ha="center",
             va="top" if is_input else "bottom",
             zorder=6,

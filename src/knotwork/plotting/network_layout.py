@@ -159,7 +159,7 @@ def _rows(
     fans: Sequence[Sequence[int]], names: Sequence[float], size: float, most: int | None
 ) -> int:
     """Return the fewest rows that keep a layer on the page, else those that keep it compact."""
-    longest = max(1, *(len(fan) for fan in fans)) if fans else 1
+    longest = max([1, *map(len, fans)])
     options = range(1, min(longest, most or longest) + 1)
     widths = {rows: _layer_width(fans, names, rows, size) for rows in options}
     fitting = [rows for rows in options if widths[rows] <= _PAGE]

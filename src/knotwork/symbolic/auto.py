@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from .._checks import check_integer
+from .._threads import SMALL_WORK, one_thread
 from ..data import Dataset, Samples, as_dataset
 from ..functions import SymbolicFunction, resolve
 from ..layers import ABSENT
@@ -117,17 +118,8 @@ def auto_symbolic(
     restarts = check_integer(restarts, "restarts", low=0)
     dataset = _dataset(model, data)
     samples = dataset.train.to(torch.float64)
-    started = model.copy().double()
-    best = _attempt(started, samples, functions, first=True)
-    tries = 0
-    if spline_edges(model):
-        while not best.good and tries < restarts:
-            tries += 1
-            fresh = model.copy().double()
-            _forget(fresh)
-            fresh.restart(samples.inputs, seed=model.seed + tries)
-            candidate = _attempt(fresh, samples, functions, first=False)
-            best = min(best, candidate, key=lambda candidate: candidate.worth)
+    with one_thread(len(samples) * model.parameter_count() <= SMALL_WORK):
+        best, tries = _best_of_starts(model, samples, functions, restarts)
     _take_over(model, best.model)
     model.dataset = dataset
     report = SnapReport(
@@ -143,6 +135,22 @@ def auto_symbolic(
     )
     model.snap_report = report
     return report
+
+
+def _best_of_starts(
+    model: KAN, samples: Samples, functions: Sequence[SymbolicFunction], restarts: int
+) -> tuple[_Candidate, int]:
+    """Snap the network as it is and, while that loses accuracy, fresh starts of the same shape."""
+    best = _attempt(model.copy().double(), samples, functions, first=True)
+    tries = 0
+    while spline_edges(model) and not best.good and tries < restarts:
+        tries += 1
+        fresh = model.copy().double()
+        _forget(fresh)
+        fresh.restart(samples.inputs, seed=model.seed + tries)
+        candidate = _attempt(fresh, samples, functions, first=False)
+        best = min(best, candidate, key=lambda candidate: candidate.worth)
+    return best, tries
 
 
 def _dataset(model: KAN, data: Any) -> Dataset:

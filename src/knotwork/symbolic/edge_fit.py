@@ -13,13 +13,13 @@ matter.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from knotwork._threads import one_thread
 from knotwork.functions import SymbolicFunction, resolve
 from knotwork.symbolic._refine import Problems, Samples, State, refine
 from knotwork.symbolic._starts import best_starts, gather_at_nodes
@@ -155,22 +155,11 @@ def fit_edges(
     x, y, weights = _checked(x, y, weights)
     fits: list[list[EdgeFit]] = []
     block = max(1, _BLOCK // (len(records) * x.shape[1]))
-    with _one_thread():
+    with one_thread():
         for start in range(0, len(x), block):
             rows = slice(start, start + block)
             fits += _fit_block(x[rows], y[rows], weights[rows], records)
     return fits
-
-
-@contextmanager
-def _one_thread() -> Generator[None]:
-    """Keep torch to one thread: on small tensors more gain little and, on a busy machine, stall."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _checked(x: Tensor, y: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

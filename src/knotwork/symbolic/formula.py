@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import sympy
 import torch
 from torch import Tensor
@@ -124,7 +125,9 @@ def evaluate(
     modules: list[Any] = [{"besselj": _bessel, "erf": _erf}, "numpy"]
     for expression in expressions:
         function = sympy.lambdify(list(variables), expression, modules=modules)
-        value = function(*(x[:, i].numpy() for i in range(x.shape[1])))
+        # Values that overflow or lie outside a domain come out as inf or nan, to be seen there.
+        with np.errstate(all="ignore"):
+            value = function(*(x[:, i].numpy() for i in range(x.shape[1])))
         columns.append(torch.as_tensor(value, dtype=torch.float64).expand(len(x)))
     return torch.stack(columns, dim=1)
 

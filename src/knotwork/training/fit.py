@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 import time
@@ -17,6 +18,7 @@ from tqdm.auto import tqdm
 
 from .. import splines
 from .._checks import check_choice, check_integer, check_number
+from .._threads import SMALL_WORK, one_thread
 from ..data import Dataset, Samples, as_dataset
 from ..network import KAN
 from .batches import CHUNK_ROWS, Batches, LoaderBatches, TensorBatches
@@ -45,6 +47,8 @@ _GRID_SHARE = 0.5
 _MOST_GRID_STEPS = 50
 # Knots are moved when the data leaves them or fills less than this share of them.
 _LEAST_FILL = 0.85
+# While smoothness is chosen from the data, the training loss may rise by this factor.
+_SMOOTHING_SLACK = 1.5
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def fit(
     lamb_entropy: float = 2.0,
     lamb_coef: float = 0.0,
     lamb_coefdiff: float = 0.0,
-    smoothness: float = 0.0,
+    smoothness: float | None = None,
     lr: float | None = None,
     batch_size: int | None = None,
     update_grid: bool = True,
@@ -121,8 +125,10 @@ def fit(
         Strength of the sparsity penalty, relative to the targets' variance.  With LM it is the
         adaptive count of edges; with L-BFGS and Adam the L1 and entropy penalty of the KAN paper,
         whose terms `lamb_l1`, `lamb_entropy`, `lamb_coef` and `lamb_coefdiff` weigh.
-    smoothness : float
-        LM only: strength of a penalty on the roughness of the splines.
+    smoothness : float, optional
+        LM only: strength of a penalty on the roughness of the splines.  By default generalised
+        cross-validation chooses it (unless `lamb` is given), so that neither fine grids nor noise
+        are followed where the data does not support it; 0 switches it off.
     lr : float, optional
         Step length of L-BFGS (1) or Adam (0.001).
     batch_size : int, optional
@@ -161,13 +167,15 @@ def fit(
         "entropy": lamb_entropy,
         "coefficients": lamb_coef,
         "differences": lamb_coefdiff,
-        "smoothness": smoothness,
     }
+    if smoothness is not None:
+        terms["smoothness"] = smoothness
     names = {"l1": "lamb_l1", "entropy": "lamb_entropy", "coefficients": "lamb_coef"}
     names["differences"] = "lamb_coefdiff"
-    penalty = PenaltyWeights(
-        **{term: check_number(value, names.get(term, term), low=0) for term, value in terms.items()}
-    )
+    checked = {
+        term: check_number(value, names.get(term, term), low=0) for term, value in terms.items()
+    }
+    penalty = PenaltyWeights(**{"smoothness": None, **checked})
     if smoothness and method_name != "LM":
         raise ValueError("smoothness works with opt='LM' only; use lamb_coefdiff with the others.")
     if lamb and not isinstance(model, KAN):
@@ -194,7 +202,8 @@ def fit(
         batches = _in_double_batches(batches)
     loop = _Loop(work, dataset, batches, record, penalty, method_name, rate, seed)
     show = sys.stderr.isatty() if progress is None else progress
-    history = loop.run(steps, update_grid, patience, callbacks, show, delay=progress is None)
+    with one_thread(_is_small(work, loop.sample)):
+        history = loop.run(steps, update_grid, patience, callbacks, show, delay=progress is None)
     if work is not model:
         model.load_state_dict(work.state_dict())
     if isinstance(model, KAN):
@@ -261,9 +270,11 @@ def _warn_if_few_rows(model: nn.Module, dataset: Dataset | None) -> None:
         )
 
 
-def _in_double(model: nn.Module) -> nn.Module:
-    import copy
+def _is_small(model: nn.Module, sample: Samples) -> bool:
+    return len(sample) * sum(p.numel() for p in model.parameters()) <= SMALL_WORK
 
+
+def _in_double(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model).double()
 
 
@@ -342,6 +353,7 @@ class _Loop:
                 first, best, best_state = started, started, self._state()
             else:
                 self._restore(best_state)
+        first_state = best_state
         self._record(0, first, began)
         method = self._method()
         idle = 0
@@ -359,7 +371,9 @@ class _Loop:
                 now = self._evaluate()
                 self._record(step, now, began)
                 bar.set_postfix_str(f"{history.metric} {history.train_loss[-1]:.3g}", refresh=False)
-                better = now.judged(patience) < best.judged(patience)
+                # Smoothing gives up a little of the training loss for what lies between the rows.
+                slack = _SMOOTHING_SLACK if method.smooths and patience is None else 1.0
+                better = now.judged(patience) < best.judged(patience) * slack
                 idle = 0 if better else idle + 1
                 if better:
                     best, best_state, history.best_step = now, self._state(), step
@@ -372,6 +386,8 @@ class _Loop:
                 if stopped:
                     history.status = stopped
                     break
+        if first.objective < best.objective:
+            best_state, history.best_step = first_state, 0
         self._restore(best_state)
         history.refused = method.refused
         return history

@@ -49,6 +49,14 @@ class NetworkLeastSquares:
         """Set the network's parameters."""
         self.parameters.write(parameters)
 
+    def row_count(self) -> int:
+        """Return how many numbers are fitted: rows with a weight, times outputs."""
+        rows = sum(
+            len(batch) if batch.weights is None else int((batch.weights > 0).sum())
+            for batch in self.batches
+        )
+        return rows * self.model.output_count
+
     def _scale(self, total: float) -> float:
         return 1 / (total * self.model.output_count * self.variance)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from .least_squares import NetworkLeastSquares
 from .levenberg_marquardt import LeastSquaresProblem, LevenbergMarquardt
 from .losses import Loss, total_weight
 from .penalties import PenaltyWeights, QuadraticPenalty, sparsity_penalty
+from .smoothing import SMOOTHING_STEPS, choose_smoothness
 
 # Rows over which the spread of edges is measured.
 STATISTICS_ROWS = 4096
@@ -33,6 +35,11 @@ class Method(ABC):
 
     refused = 0
 
+    @property
+    def smooths(self) -> bool:
+        """Whether smoothness is being chosen from the data."""
+        return False
+
     @abstractmethod
     def step(self) -> str:
         """Improve the network; return "" or, if there is nothing more to gain, why."""
@@ -43,7 +50,11 @@ class Method(ABC):
 
 
 class LevenbergMarquardtMethod(Method):
-    """Second-order steps with the structured Jacobian and the adaptive quadratic penalty."""
+    """Second-order steps with the structured Jacobian and quadratic penalties.
+
+    The adaptive sparsity penalty is renewed every few steps.  Without one, smoothness is chosen
+    from the data as the fit settles; see `smoothing`.
+    """
 
     def __init__(
         self, model: KAN, batches: Batches, variance: float, weights: PenaltyWeights
@@ -52,7 +63,6 @@ class LevenbergMarquardtMethod(Method):
         self._weights = weights
         self._batches = batches
         self._variance = variance
-        self._steps = 0
         self.reset()
 
     def reset(self) -> None:
@@ -61,21 +71,40 @@ class LevenbergMarquardtMethod(Method):
         self._solver = LevenbergMarquardt(self._problem)
         self._steps = 0
 
+    @property
+    def smooths(self) -> bool:
+        """Whether smoothness is being chosen from the data."""
+        return self._weights.smoothness is None and self._weights.lamb == 0
+
     def step(self) -> str:
         """Take one damped Gauss-Newton step."""
-        penalised = self._weights.lamb > 0 or self._weights.smoothness > 0
-        if penalised and self._steps % _RENEWAL_STEPS == 0:
-            self._problem.penalty = QuadraticPenalty.of_network(
-                self._model,
-                self._problem.parameters,
-                self._batches.sample(STATISTICS_ROWS).inputs,
-                self._weights,
-            )
+        if self.smooths:
+            if self._steps in SMOOTHING_STEPS:
+                self._smooth()
+        elif self._weights.lamb or self._weights.smoothness:
+            if self._steps % _RENEWAL_STEPS == 0:
+                self._penalise(self._weights)
         self._steps += 1
         before = self._solver.refused
         outcome = self._solver.step()
         self.refused += self._solver.refused - before
+        if outcome.stopped and self.smooths and self._steps <= SMOOTHING_STEPS[0]:
+            # Settled before its smoothness was looked at: do so now.
+            self._smooth()
+            self._steps = SMOOTHING_STEPS[0] + 1
+            return ""
         return outcome.stopped
+
+    def _smooth(self) -> None:
+        x = self._batches.sample(STATISTICS_ROWS).inputs
+        smoothness = choose_smoothness(self._problem, x)
+        self._penalise(replace(self._weights, smoothness=smoothness))
+
+    def _penalise(self, weights: PenaltyWeights) -> None:
+        x = self._batches.sample(STATISTICS_ROWS).inputs
+        self._problem.penalty = QuadraticPenalty.of_network(
+            self._model, self._problem.parameters, x, weights
+        )
 
 
 class DenseLevenbergMarquardt(Method):

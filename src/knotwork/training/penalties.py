@@ -24,7 +24,7 @@ from torch import Tensor
 from .. import splines
 from ..network import KAN
 from ..statistics import LayerStatistics, network_statistics, positive, traced_statistics
-from .jacobian import FreeParameters
+from .jacobian import FreeParameters, LayerParameters
 
 DELTA = 0.03
 
@@ -40,9 +40,8 @@ class PenaltyWeights:
     l1, entropy, coefficients, differences : float
         Relative strengths of its terms in first-order training: edge magnitudes, their entropy,
         absolute coefficients, absolute differences of neighbouring coefficients.
-    smoothness : float
-        Strength of the roughness term in Levenberg-Marquardt, the mean square of second
-        differences relative to the node's spread.
+    smoothness : float or None
+        Strength of the roughness term in Levenberg-Marquardt; None chooses it from the data.
     """
 
     lamb: float = 0.0
@@ -50,7 +49,7 @@ class PenaltyWeights:
     entropy: float = 2.0
     coefficients: float = 0.0
     differences: float = 0.0
-    smoothness: float = 0.0
+    smoothness: float | None = 0.0
 
 
 class QuadraticPenalty:
@@ -80,10 +79,7 @@ class QuadraticPenalty:
             strength = weights.lamb / (relative**2 + DELTA**2) / node**2
             form = strength[:, None, None] * statistics.covariance[part.sources]
             if weights.smoothness:
-                roughness = _roughness(part.layer.knots, part.layer.k)[part.sources]
-                count = roughness.shape[1]
-                size = weights.smoothness / node**2
-                form[:, :count, :count] += size[:, None, None] * roughness
+                form = form + weights.smoothness * roughness(part, node)
             blocks.append(form)
         return cls(parameters, blocks)
 
@@ -112,10 +108,31 @@ class QuadraticPenalty:
             square.diagonal(dim1=0, dim2=2).add_(block.permute(1, 2, 0))
 
 
-def _roughness(knots: Tensor, k: int) -> Tensor:
-    """Return the mean-square second derivative as a form on coefficients, per input."""
-    matrix = splines.difference_matrix(knots, k, min(2, k))
-    return matrix.transpose(1, 2) @ matrix / matrix.shape[1]
+def roughness(part: LayerParameters, node: Tensor) -> Tensor:
+    r"""Return how far each spline edge is from one polynomial, as a form on its weights.
+
+    The jumps of the k-th derivative over the knots' distance estimate derivative k + 1; their mean
+    square is small for smooth functions and zero for polynomials of degree k, so what the data
+    leaves open is filled in as smoothly as the splines can.
+
+    Parameters
+    ----------
+    part : LayerParameters
+    node : Tensor of shape (spline edges,)
+        Spread of every edge's node, which roughness is relative to.
+
+    Returns
+    -------
+    Tensor of shape (spline edges, weights, weights)
+    """
+    layer = part.layer
+    form = node.new_zeros(len(part.sources), part.per_edge, part.per_edge)
+    if layer.grid > 1:
+        jumps = splines.difference_matrix(layer.knots, layer.k, layer.k).diff(dim=1) * layer.grid
+        square = jumps.transpose(1, 2) @ jumps / jumps.shape[1]
+        count = square.shape[1]
+        form[:, :count, :count] = square[part.sources] / node[:, None, None] ** 2
+    return form
 
 
 @torch.no_grad()

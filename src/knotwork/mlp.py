@@ -1,0 +1,238 @@
+"""A plain multilayer perceptron with the doors of a `KAN`, to compare with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from ._checks import check_choice, check_integer
+from .data import Dataset
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from .training import History
+
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
+    {
+        "silu": nn.functional.silu,
+        "tanh": torch.tanh,
+        "relu": torch.relu,
+        "gelu": nn.functional.gelu,
+        "sin": torch.sin,
+    }
+)
+
+
+class MLP(nn.Module):
+    r"""A multilayer perceptron: linear layers with an activation between them.
+
+    Weights start normal with variance :math:`1 / (n\, E[a(z)^2])`, where `n` is the number of the
+    layer's inputs, `a` the activation that they went through (none before the first layer) and `z`
+    standard normal, so that inputs of mean square 1 give sums of mean square 1 at every depth.
+    Without an activation this is LeCun's rule, with "relu" it is He's, 2 / n.  Biases start uniform
+    between :math:`\pm 1/\sqrt{n}`.  Unlike a `KAN`, it isn't scaled to the data by `fit`: give it
+    inputs and targets of about unit size.
+
+    Parameters
+    ----------
+    width : list of int
+        Units per layer, inputs first: ``[2, 32, 32, 1]``.
+    activation : str
+        "silu", "tanh", "relu", "gelu" or "sin".
+    seed : int
+        Seed of the random start.
+    dtype, device
+        Of the parameters.
+
+    Attributes
+    ----------
+    layers : ModuleList of Linear
+    dataset : Dataset or None
+        What the network was last fitted to.
+    input_names, output_names : tuple of str or None
+        Taken from the data where it has names.
+
+    Examples
+    --------
+    >>> from knotwork import MLP, create_dataset
+    >>> data = create_dataset(lambda x: x[:, 0] * x[:, 1], n_var=2, train_num=200)
+    >>> model = MLP([2, 8, 1])
+    >>> history = model.fit(data, steps=30)
+    >>> bool(history.test_loss[-1] < 1e-2)
+    True
+    """
+
+    def __init__(
+        self,
+        width: Sequence[int],
+        *,
+        activation: str = "silu",
+        seed: int = 0,
+        dtype: torch.dtype = torch.float64,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        self.width = _check_width(width)
+        self.activation = check_choice(activation, "activation", ACTIVATIONS)
+        self.seed = check_integer(seed, "seed", low=0)
+        if not dtype.is_floating_point:
+            raise TypeError(f"dtype must be a floating-point type, as torch.float64; got {dtype}.")
+        options: dict[str, Any] = {"dtype": dtype, "device": device}
+        # skip_init leaves torch's own random numbers alone.
+        self.layers = nn.ModuleList(
+            nn.utils.skip_init(nn.Linear, inputs, outputs, **options)
+            for inputs, outputs in zip(self.width, self.width[1:], strict=False)
+        )
+        self.reset_parameters()
+        self.dataset: Dataset | None = None
+        self.input_names: tuple[str, ...] | None = None
+        self.output_names: tuple[str, ...] | None = None
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the start that belongs to the network's seed."""
+        generator = torch.Generator().manual_seed(self.seed)
+        for index in range(len(self.layers)):
+            layer = self.layer(index)
+            size = 1.0 if index == 0 else _mean_square(ACTIVATIONS[self.activation])
+            # Drawn on the CPU in float64, so that a seed means the same start on every device.
+            drawn = torch.randn(layer.weight.shape, generator=generator, dtype=torch.float64)
+            layer.weight.copy_(drawn / math.sqrt(layer.in_features * size))
+            drawn = torch.rand(layer.bias.shape, generator=generator, dtype=torch.float64)
+            layer.bias.copy_((2 * drawn - 1) / math.sqrt(layer.in_features))
+
+    # -- what the network is -----------------------------------------------------------------
+
+    @property
+    def input_count(self) -> int:
+        """Number of inputs."""
+        return self.width[0]
+
+    @property
+    def output_count(self) -> int:
+        """Number of outputs."""
+        return self.width[-1]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of the parameters."""
+        return self.layer(0).weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the parameters."""
+        return self.layer(0).weight.device
+
+    def layer(self, index: int) -> nn.Linear:
+        """Return layer number `index`, typed."""
+        layer = self.layers[index]
+        assert isinstance(layer, nn.Linear)
+        return layer
+
+    def parameter_count(self) -> int:
+        """Count the weights and biases."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def extra_repr(self) -> str:
+        """Return what ``print`` shows of the network beside its layers."""
+        return f"width={self.width}, activation={self.activation!r}"
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Evaluate the network.
+
+        Parameters
+        ----------
+        x : Tensor of shape (..., inputs)
+
+        Returns
+        -------
+        Tensor of shape (..., outputs)
+        """
+        self._check_input(x)
+        activation = ACTIVATIONS[self.activation]
+        for index, layer in enumerate(self.layers):
+            x = layer(x if index == 0 else activation(x))
+        return x
+
+    def _check_input(self, x: Tensor) -> None:
+        if x.device != self.device:
+            raise ValueError(
+                f"X is on {x.device}, but the network is on {self.device}: use "
+                f"X.to({str(self.device)!r})."
+            )
+        if x.dtype != self.dtype and not torch.is_autocast_enabled():
+            raise TypeError(
+                f"X is {x.dtype}, but the network is {self.dtype}: use X.to({self.dtype}), or "
+                f"MLP(..., dtype={x.dtype})."
+            )
+        if x.dim() == 0 or x.shape[-1] != self.input_count:
+            raise ValueError(
+                f"X has shape {tuple(x.shape)}, but the network takes {self.input_count} inputs "
+                "in the last dimension."
+            )
+
+    # -- doors into the modules above --------------------------------------------------------
+
+    def fit(self, data: Any, **options: Any) -> History:
+        """Fit to data in place; see `knotwork.training.fit` for all options.
+
+        Parameters
+        ----------
+        data : dict, (X, y), Dataset or DataLoader
+        **options
+            ``opt="LM" | "LBFGS" | "Adam"``, ``steps``, ``loss``, ``weights``, ``lr``,
+            ``batch_size``, ``patience``, ``callbacks``, ``progress``, ``seed``.
+
+        Returns
+        -------
+        History
+        """
+        from .training import fit
+
+        return fit(self, data, **options)
+
+    def train(self, mode: Any = True, **options: Any) -> Any:
+        """Fit to a dataset, or set training mode as every ``nn.Module`` does.
+
+        Given data it is `fit` and returns its `History`; given a bool it is ``nn.Module.train``
+        and returns the network.
+        """
+        if isinstance(mode, bool):
+            if options:
+                raise TypeError(
+                    f"train({mode}) sets the mode and takes no options; to fit, give data first: "
+                    "train(dataset, ...)."
+                )
+            return super().train(mode)
+        return self.fit(mode, **options)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write a checkpoint, atomically; `knotwork.load` reads it."""
+        from .io import save
+
+        save(self, path)
+
+
+def _check_width(width: Sequence[int]) -> list[int]:
+    if not isinstance(width, Sequence) or isinstance(width, str):
+        raise TypeError(f"width must be a list such as [2, 32, 1]; got {width!r}.")
+    if len(width) < 2:
+        raise ValueError(
+            f"width must have at least an input and an output entry, as [2, 1]; got {width!r}."
+        )
+    return [
+        check_integer(entry, f"width[{position}]", low=1) for position, entry in enumerate(width)
+    ]
+
+
+def _mean_square(activation: Callable[[Tensor], Tensor]) -> float:
+    """Return the mean square of the activation of a standard normal number."""
+    z = torch.linspace(-8, 8, 2001, dtype=torch.float64)
+    density = torch.exp(-z.square() / 2)
+    return float((activation(z).square() * density).sum() / density.sum())

@@ -1,0 +1,81 @@
+r"""How smooth the splines should be, chosen from the data.
+
+On fine grids some coefficients hardly meet a row, and the training loss says nothing about them.
+A small roughness penalty determines them; how small is chosen by generalised cross-validation on
+the linearised problem at the present parameters,
+
+.. math:: V(\lambda) = \frac{\mathrm{RSS}(\lambda)}{(1 - \mathrm{dof}(\lambda) / N)^2}, \qquad
+          \mathrm{dof} = \mathrm{tr}\, A (A + \lambda R)^{-1},
+
+and of all strengths that are about equally good the strongest is taken.
+
+Reference: P. Craven, G. Wahba, "Smoothing noisy data with spline functions", *Numerische
+Mathematik* 31 (1979) 377-403.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from .least_squares import NetworkLeastSquares
+from .penalties import PenaltyWeights, QuadraticPenalty
+
+# Steps after a change of grid at which the strength is chosen anew: once the fit has settled
+# somewhat, and again as it settles further.
+SMOOTHING_STEPS = (5, 10, 20, 40)
+# Powers of ten tried, relative to the ratio of the two matrices' diagonals.
+_EXPONENTS = range(-24, 5)
+# Criteria within this factor of the least count as equally good.
+_SLACK = 1.02
+# Directions the data hardly determines are damped as the solver would, in units where the diagonal
+# of the matrix is 1.
+_DAMPING = 1e-11
+# Beyond this many parameters only every fourth strength is tried.
+_MANY = 1500
+
+
+@torch.no_grad()
+def choose_smoothness(problem: NetworkLeastSquares, x: torch.Tensor) -> float:
+    """Return the strength of the roughness penalty that cross-validates best; 0 if none does.
+
+    Parameters
+    ----------
+    problem : NetworkLeastSquares
+        Its penalty, if any, is taken off.
+    x : Tensor of shape (rows, inputs)
+        Rows over which the spread of nodes is measured.
+    """
+    problem.penalty = None
+    objective, gradient, matrix = problem.normal_equations()
+    parameters, rows = problem.read(), problem.row_count()
+    unit = PenaltyWeights(smoothness=1.0)
+    penalty = QuadraticPenalty.of_network(problem.model, problem.parameters, x, unit)
+    rough, pull = torch.zeros_like(matrix), torch.zeros_like(gradient)
+    penalty.add_to(parameters, pull, rough)
+    total = float(rough.diagonal().sum())
+    if total == 0 or objective == 0:
+        return 0.0
+    ratio = float(matrix.diagonal().sum()) / total
+    stride = 4 if len(parameters) > _MANY else 1
+    criteria: list[tuple[float, float]] = []
+    for exponent in _EXPONENTS[::stride]:
+        strength = ratio * 10.0**exponent
+        penalised = matrix + strength * rough
+        diagonal = penalised.diagonal()
+        scale = diagonal.clamp(min=1e-9 * float(diagonal.max())).sqrt()
+        scaled = penalised / scale / scale[:, None]
+        scaled.diagonal().add_(_DAMPING)
+        factor, failed = torch.linalg.cholesky_ex(scaled)
+        if int(failed) != 0:
+            continue
+        right = -(gradient + strength * pull) / scale
+        move = torch.cholesky_solve(right[:, None], factor)[:, 0] / scale
+        squares = 2 * objective + 2 * float(gradient @ move) + float(move @ matrix @ move)
+        freedom = torch.cholesky_solve(matrix / scale / scale[:, None], factor).diagonal().sum()
+        left = 1 - float(freedom) / rows
+        if left > 0 and squares > 0:
+            criteria.append((squares / left**2, strength))
+    if not criteria:
+        return 0.0
+    least = min(criterion for criterion, _ in criteria)
+    return max(strength for criterion, strength in criteria if criterion <= _SLACK * least)
