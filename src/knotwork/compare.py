@@ -52,7 +52,13 @@ class Comparison:
     def __str__(self) -> str:
         header = ("", "parameters", f"train {self.metric}", f"test {self.metric}", "seconds")
         rows = [
-            (r.name, f"{r.parameters:,}", f"{r.train_loss:.3g}", f"{r.test_loss:.3g}", f"{r.seconds:.2f}")
+            (
+                r.name,
+                f"{r.parameters:,}",
+                f"{r.train_loss:.3g}",
+                f"{r.test_loss:.3g}",
+                f"{r.seconds:.2f}",
+            )
             for r in self.results
         ]
         sizes = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
@@ -82,7 +88,8 @@ def compare(models: Mapping[str, nn.Module], data: Any, **options: Any) -> Compa
 
     Examples
     --------
-    >>> from knotwork import KAN, MLP, compare, create_dataset
+    >>> from knotwork import KAN, create_dataset
+    >>> from knotwork.mlp import MLP
     >>> data = create_dataset(lambda x: x[:, 0] * x[:, 1], n_var=2, train_num=200)
     >>> comparison = compare({"KAN": KAN([2, 2, 1]), "MLP": MLP([2, 16, 1])}, data, steps=10)
     >>> [(result.name, result.parameters) for result in comparison.results]

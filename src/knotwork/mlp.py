@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,8 @@ class MLP(nn.Module):
 
     Examples
     --------
-    >>> from knotwork import MLP, create_dataset
+    >>> from knotwork import create_dataset
+    >>> from knotwork.mlp import MLP
     >>> data = create_dataset(lambda x: x[:, 0] * x[:, 1], n_var=2, train_num=200)
     >>> model = MLP([2, 8, 1])
     >>> history = model.fit(data, steps=30)
@@ -80,14 +82,14 @@ class MLP(nn.Module):
         super().__init__()
         self.width = _check_width(width)
         self.activation = check_choice(activation, "activation", ACTIVATIONS)
-        self.seed = check_integer(seed, "seed", low=0)
+        self.seed = check_integer(seed, "seed", low=0, high=2**63 - 1)
         if not dtype.is_floating_point:
             raise TypeError(f"dtype must be a floating-point type, as torch.float64; got {dtype}.")
-        options: dict[str, Any] = {"dtype": dtype, "device": device}
-        # skip_init leaves torch's own random numbers alone.
+        device = torch.empty(0, device=device).device
+        # Made without memory first, since Linear would draw from torch's own random numbers.
         self.layers = nn.ModuleList(
-            nn.utils.skip_init(nn.Linear, inputs, outputs, **options)
-            for inputs, outputs in zip(self.width, self.width[1:], strict=False)
+            nn.Linear(inputs, outputs, dtype=dtype, device="meta").to_empty(device=device)
+            for inputs, outputs in pairwise(self.width)
         )
         self.reset_parameters()
         self.dataset: Dataset | None = None
@@ -220,7 +222,7 @@ class MLP(nn.Module):
 
 
 def _check_width(width: Sequence[int]) -> list[int]:
-    if not isinstance(width, Sequence) or isinstance(width, str):
+    if not isinstance(width, Sequence) or isinstance(width, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"width must be a list such as [2, 32, 1]; got {width!r}.")
     if len(width) < 2:
         raise ValueError(

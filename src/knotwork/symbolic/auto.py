@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,8 +27,11 @@ _LADDER_STEPS = 20
 _FREE_STEPS = 15
 _PRUNE_THRESHOLD = 0.05
 _FINAL_STEPS = 100
-# A symbolic network this much worse than its splines calls for another try.
-_ACCEPTABLE = 1.5
+# What makes a trained network worth snapping at once: a small loss and few edges.
+_PROMISING_LOSS = 1e-4
+_PROMISING_EDGES = 6
+# Cost that an edge is expected to have once it is a function.
+_EDGE_COST = 2.5
 # Edges that vary less than this share of their node are tried for removal.
 _NEGLIGIBLE = 1e-3
 
@@ -62,10 +66,30 @@ class SnapReport:
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class _Trained:
+    """A network of splines and its relative loss."""
+
     model: KAN
-    spline_loss: float
     loss: float
+
+    @property
+    def worth(self) -> float:
+        """Loss against the number of edges that will need a function; smaller is better."""
+        return max(self.loss, EXACT) * COST_FACTOR ** (_EDGE_COST * self.model.edge_count())
+
+    @property
+    def promising(self) -> bool:
+        """Whether it fits well with few enough edges to be snapped quickly."""
+        return self.loss <= _PROMISING_LOSS and self.model.edge_count() <= _PROMISING_EDGES
+
+
+@dataclass(frozen=True)
+class _Snapped:
+    """A symbolic network and its relative loss, after `start` was snapped."""
+
+    model: KAN
+    loss: float
+    start: _Trained
 
     @property
     def worth(self) -> float:
@@ -73,9 +97,18 @@ class _Candidate:
         return max(self.loss, EXACT) * COST_FACTOR ** network_cost(self.model)
 
     @property
-    def good(self) -> bool:
-        """Whether nothing better is to be expected."""
-        return self.loss <= max(EXACT, _ACCEPTABLE * self.spline_loss)
+    def exact(self) -> bool:
+        """Whether the loss is rounding error."""
+        return self.loss <= EXACT
+
+    def agrees(self, other: _Snapped) -> bool:
+        """Tell whether both found the same functions, layer by layer, and fit alike."""
+        layers = zip(self.model.layers, other.model.layers, strict=True)
+        same = all(
+            sorted(f.name for f in mine.functions) == sorted(f.name for f in theirs.functions)
+            for mine, theirs in layers
+        )
+        return same and self.loss <= 1.1 * other.loss and other.loss <= 1.1 * self.loss
 
 
 def auto_symbolic(
@@ -90,8 +123,8 @@ def auto_symbolic(
     Edges are snapped one by one in the context of the whole network, by a beam search that fits
     everything else again after every choice (see `knotwork.symbolic.snapping`); constants are
     fitted to rounding error and made nicer where the loss allows.  Where the network as it is
-    does not turn symbolic without losing accuracy, it is first made sparser, and then started
-    afresh a few times in the same shape.
+    does not clearly turn into the right functions, it is first made sparser, and then started
+    afresh a few times in the same shape, until the loss is rounding error or two starts agree.
 
     Parameters
     ----------
@@ -129,7 +162,7 @@ def auto_symbolic(
             for layer in [model.layer(l)]
             for position, (i, j) in enumerate(layer.symbolic_edges.tolist())
         },
-        best.spline_loss**0.5,
+        best.start.loss**0.5,
         best.loss**0.5,
         tries,
     )
@@ -139,17 +172,33 @@ def auto_symbolic(
 
 def _best_of_starts(
     model: KAN, samples: Samples, functions: Sequence[SymbolicFunction], restarts: int
-) -> tuple[_Candidate, int]:
-    """Snap the network as it is and, while that loses accuracy, fresh starts of the same shape."""
-    best = _attempt(model.copy().double(), samples, functions, first=True)
-    tries = 0
-    while spline_edges(model) and not best.good and tries < restarts:
-        tries += 1
-        fresh = model.copy().double()
-        _forget(fresh)
-        fresh.restart(samples.inputs, seed=model.seed + tries)
-        candidate = _attempt(fresh, samples, functions, first=False)
-        best = min(best, candidate, key=lambda candidate: candidate.worth)
+) -> tuple[_Snapped, int]:
+    """Snap the network as it is and, where that is not clearly right, fresh starts of its shape.
+
+    Clearly right is a loss of rounding error, or the same functions from two starts.
+    """
+    pool = [_from_given(model, samples)]
+    if not spline_edges(model):
+        return _finish(pool[0].model, samples, pool[0]), 0
+    tries, best = 0, None
+    while True:
+        # Cheap training comes before costly snapping: look for a start that promises a formula.
+        while tries < restarts and not any(trained.promising for trained in pool):
+            tries += 1
+            pool.append(_from_fresh(model, samples, model.seed + tries))
+        if not pool:
+            break
+        start = min(pool, key=lambda trained: trained.worth)
+        pool.remove(start)
+        snapped = _finish(snap(start.model, samples, functions), samples, start)
+        if best is not None and snapped.agrees(best):
+            best = min(best, snapped, key=lambda candidate: candidate.worth)
+            break
+        if best is None or snapped.worth < best.worth:
+            best = snapped
+        if best.exact or tries >= restarts:
+            break
+    assert best is not None
     return best, tries
 
 
@@ -170,43 +219,43 @@ def _dataset(model: KAN, data: Any) -> Dataset:
     return model.dataset
 
 
-def _attempt(
-    model: KAN, samples: Samples, functions: Sequence[SymbolicFunction], *, first: bool
-) -> _Candidate:
-    """Snap one trained or freshly started network."""
-    if not spline_edges(model):
-        return _finish(model, samples, relative_loss(model, samples))
-    if not first:
-        polish(model, samples, _FREE_STEPS)
-    trained = model.copy()
-    loss = polish(trained, samples, _FREE_STEPS)
+def _from_given(model: KAN, samples: Samples) -> _Trained:
+    """Return the given network, made sparser if that costs no accuracy."""
+    trained = model.copy().double()
+    if not spline_edges(trained):
+        return _Trained(trained, relative_loss(trained, samples))
+    full = _Trained(trained, polish(trained, samples, _FREE_STEPS))
     sparse = _sparsified(trained, samples)
-    sparse_loss = relative_loss(sparse, samples)
-    # The sparser network is taken unless it lost what the fuller one can say.
-    if sparse_loss <= max(_ACCEPTABLE * loss, EXACT) or not first:
-        trained, loss = sparse, min(loss, sparse_loss)
-    return _finish(snap(trained, samples, functions), samples, loss)
+    return sparse if sparse.worth < full.worth else full
 
 
-def _sparsified(model: KAN, samples: Samples) -> KAN:
+def _from_fresh(model: KAN, samples: Samples, seed: int) -> _Trained:
+    """Return a sparse network of the same shape, trained from a fresh start."""
+    fresh = model.copy().double()
+    _forget(fresh)
+    fresh.restart(samples.inputs, seed=seed)
+    polish(fresh, samples, _FREE_STEPS)
+    return _sparsified(fresh, samples)
+
+
+def _sparsified(model: KAN, samples: Samples) -> _Trained:
     """Return a sparser network: adaptive penalties of growing strength, then pruning."""
     sparse = model.copy()
     for lamb in _LADDER:
         polish(sparse, samples, _LADDER_STEPS, lamb=lamb)
     sparse = prune(sparse, _PRUNE_THRESHOLD, _PRUNE_THRESHOLD, samples.inputs)
-    polish(sparse, samples, _LADDER_STEPS)
-    return sparse
+    return _Trained(sparse, polish(sparse, samples, _LADDER_STEPS))
 
 
-def _finish(model: KAN, samples: Samples, spline_loss: float) -> _Candidate:
+def _finish(model: KAN, samples: Samples, start: _Trained) -> _Snapped:
     """Fit a symbolic network's constants to the end, drop idle edges, make constants nicer."""
     loss = polish(model, samples, _FINAL_STEPS, tolerance=1e-6, follow=False)
     model, loss = _without_idle_edges(model, samples, loss)
     rounded = model.copy()
     rounded_loss = round_constants(rounded, samples)
-    if rounded_loss == rounded_loss and rounded_loss < float("inf"):
+    if math.isfinite(rounded_loss):
         model, loss = rounded, rounded_loss
-    return _Candidate(model, spline_loss, loss)
+    return _Snapped(model, loss, start)
 
 
 def _without_idle_edges(model: KAN, samples: Samples, loss: float) -> tuple[KAN, float]:

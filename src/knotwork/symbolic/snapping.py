@@ -12,7 +12,9 @@ The idea of judging candidates in context: F. Sovrano et al., arXiv 2603.15250.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import torch
 
 from ..data import Samples
 from ..functions import SymbolicFunction
@@ -29,6 +31,8 @@ _JOINT_STEPS = 15
 _FINAL_STEPS = 100
 # Each unit of a function's cost must lower the loss by this factor.
 COST_FACTOR = 1.1
+# How much larger than its spread an edge's function may plausibly be.
+_PLAUSIBLE_CANCELLATION = 300.0
 # Rows that the search looks at; the final fit sees all.
 _SEARCH_ROWS = 512
 
@@ -42,11 +46,30 @@ class _State:
     model: KAN
     loss: float
     chosen: frozenset[tuple[EdgeKey, str]]
+    distrust: float = 1.0
 
     @property
     def worth(self) -> float:
         """Loss against cost; smaller is better."""
-        return self.loss * COST_FACTOR ** network_cost(self.model)
+        return self.loss * COST_FACTOR ** network_cost(self.model) * self.distrust
+
+
+@torch.no_grad()
+def distrust(model: KAN, samples: Samples) -> float:
+    """Return by how much constants cancel beyond what is plausible, at least 1.
+
+    A function far out on its tail or at the top of its arch, with a huge factor and a constant
+    that takes it back, imitates a simpler one: sin a parabola, tanh an exponential.
+    """
+    worst = 1.0
+    for index, trace in enumerate(model.trace(samples.inputs)[0]):
+        layer = model.layer(index)
+        if layer.functions:
+            values = layer.symbolic_values(trace.inputs)
+            spread = values.std(dim=0).clamp(min=torch.finfo(values.dtype).tiny)
+            cancels = float((values.abs().amax(dim=0) / spread).max())
+            worst = max(worst, cancels / _PLAUSIBLE_CANCELLATION)
+    return worst
 
 
 def network_cost(model: KAN) -> float:
@@ -82,7 +105,8 @@ def snap(model: KAN, samples: Samples, functions: Sequence[SymbolicFunction]) ->
                 chosen = state.chosen | {(key, fit.function.name)}
                 trial = state.model.copy()
                 place(trial, *key, fit)
-                new = _State(trial, polish(trial, few, _JOINT_STEPS), chosen)
+                loss = polish(trial, few, _JOINT_STEPS)
+                new = _State(trial, loss, chosen, distrust(trial, few))
                 if chosen not in reached or new.loss < reached[chosen].loss:
                     reached[chosen] = new
         if not reached:
@@ -92,8 +116,9 @@ def snap(model: KAN, samples: Samples, functions: Sequence[SymbolicFunction]) ->
             )
         beam = sorted(reached.values(), key=lambda state: state.worth)[:_BEAM]
     finished = [
-        _State(state.model, polish(state.model, few, _FINAL_STEPS), state.chosen) for state in beam
+        replace(state, loss=polish(state.model, few, _FINAL_STEPS), distrust=1.0) for state in beam
     ]
+    finished = [replace(state, distrust=distrust(state.model, few)) for state in finished]
     return min(finished, key=lambda state: state.worth).model
 
 

@@ -35,7 +35,7 @@ from .methods import (
     QuasiNewtonMethod,
     parameter_count,
 )
-from .penalties import PenaltyWeights, sparsity_count, sparsity_penalty
+from .penalties import PenaltyWeights, sparsity_measure, sparsity_penalty
 
 OPTIMIZERS = ("LM", "LBFGS", "Adam")
 # Beyond this many parameters a Cholesky solve costs more than it gains.
@@ -433,7 +433,7 @@ class _Loop:
             with torch.no_grad():
                 rows = self.sample.inputs
                 if self.method_name == "LM":
-                    penalty = float(sparsity_count(self.model, rows, self.penalty))
+                    penalty = float(sparsity_measure(self.model, rows, self.penalty))
                 else:
                     penalty = float(sparsity_penalty(self.model, rows, self.penalty)[0])
         return _Evaluation(train, test, penalty, train / self.variance + penalty)

@@ -10,8 +10,8 @@ the L1 norm of edge magnitudes and the entropy of their distribution, differenti
 
 with :math:`|\varphi_e|` the spread of the edge's output over the data relative to its node's.  For
 fixed weights it is a quadratic form in the coefficients, so it joins the normal equations exactly;
-the weights are renewed every few steps.  A sum of x^2 / (x^2 + delta^2) counts what is much larger
-than delta.
+the weights are renewed every few steps, which descends on a sum of logarithms
+:math:`\\log(1 + |\\varphi_e|^2 / \\delta^2)`: nearly a count of the edges much larger than delta.
 """
 
 from __future__ import annotations
@@ -136,12 +136,14 @@ def roughness(part: LayerParameters, node: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def sparsity_count(model: KAN, x: Tensor, weights: PenaltyWeights) -> Tensor:
-    """Evaluate what the adaptive penalty is a bound of: lamb times a soft count of edges."""
+def sparsity_measure(model: KAN, x: Tensor, weights: PenaltyWeights) -> Tensor:
+    """Evaluate what the renewed quadratic penalties descend on: lamb * sum log(1 + s^2 / delta^2).
+
+    Its slope in an edge's relative spread s^2 is the weight that the quadratic form gives it.
+    """
     total = x.new_zeros(())
     for statistics in network_statistics(model, x):
-        share = statistics.relative_spread.square()
-        total = total + (share / (share + DELTA**2)).sum()
+        total = total + torch.log1p(statistics.relative_spread.square() / DELTA**2).sum()
     return weights.lamb * total
 
 
