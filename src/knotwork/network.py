@@ -317,6 +317,11 @@ class KAN(nn.Module):
         return x
 
     def _check_input(self, x: Tensor) -> None:
+        if not isinstance(x, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(
+                f"X must be a tensor; got {type(x).__name__}: use torch.as_tensor(X, "
+                f"dtype={self.dtype})."
+            )
         if x.device != self.device:
             raise ValueError(
                 f"X is on {x.device}, but the network is on {self.device}: use X.to({str(self.device)!r})."

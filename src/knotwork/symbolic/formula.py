@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ _TOLERANCES = (1e-7, 1e-9, 1e-11)
 AGREEMENT = 1e-8
 _MOST_ROWS = 1000
 
-Number = Callable[[float], sympy.Expr]
+# Writes a constant that is added to something of the given size.
+Number = Callable[[float, float], sympy.Expr]
 
 
 def symbolic_formula(
@@ -61,17 +63,28 @@ def symbolic_formula(
     variables = _variables(model, var)
     written = model.copy().double()
     fix_gauge(written)
-    exact = _expressions(written, variables, sympy.Float)
     if model.dataset is None:
-        return exact, variables
+        return _expressions(written, variables, _as_it_is), variables
     x = model.dataset.train.inputs
     x = x[:: max(1, len(x) // _MOST_ROWS)].to("cpu", torch.float64)
     outputs = model.copy().cpu().double()(x).detach()
     for tolerance in _TOLERANCES:
-        nicer = _expressions(written, variables, lambda value, t=tolerance: recognise(value, t))
+        nicer = _expressions(written.cpu(), variables, partial(_nicer, tolerance), x)
         if _disagreement(nicer, variables, x, outputs) <= AGREEMENT:
             return nicer, variables
-    return exact, variables
+    return _expressions(written, variables, _as_it_is), variables
+
+
+def _as_it_is(value: float, size: float) -> sympy.Expr:
+    del size
+    return sympy.Float(value)
+
+
+def _nicer(tolerance: float, value: float, size: float) -> sympy.Expr:
+    """Write `value` as a nicer number within the tolerance, 0 if that changes `size` as little."""
+    if abs(value) <= tolerance * size:
+        return sympy.Integer(0)
+    return recognise(value, tolerance)
 
 
 def _variables(model: KAN, var: Sequence[str | sympy.Symbol] | None) -> list[sympy.Symbol]:
@@ -88,18 +101,29 @@ def _variables(model: KAN, var: Sequence[str | sympy.Symbol] | None) -> list[sym
     return variables
 
 
+@torch.no_grad()
 def _expressions(
-    model: KAN, variables: Sequence[sympy.Symbol], number: Number
+    model: KAN, variables: Sequence[sympy.Symbol], number: Number, x: Tensor | None = None
 ) -> list[sympy.Expr]:
-    """Build the outputs' expressions, constants written by `number`."""
+    """Build the outputs' expressions, constants written by `number`.
+
+    Rows `x` of shape (rows, inputs) tell the size of what a constant is added to.
+    """
     values: list[sympy.Expr] = list(variables)
+    traces = None if x is None else model.trace(x)[0]
     for level, nodes in enumerate(model.nodes):
         layer = model.layer(level)
-        sums = [number(value) for value in layer.bias.tolist()]
+        arguments, totals = [0.0] * len(layer.functions), [0.0] * layer.out_features
+        if traces is not None:
+            inputs = traces[level].inputs[:, layer.symbolic_edges[:, 0]]
+            arguments = (inputs * layer.affine[:, 0]).abs().amax(dim=0).tolist()
+            totals = (traces[level].subnodes - layer.bias).abs().amax(dim=0).tolist()
+        sums = [number(v, size) for v, size in zip(layer.bias.tolist(), totals, strict=True)]
         for position, (i, j) in enumerate(layer.symbolic_edges.tolist()):
             function = layer.functions[position]
-            a, b, c = (number(value) for value in layer.affine[position].tolist())
-            sums[j] = sums[j] + c * function.sympy(a * values[i] + b)
+            a, b, c = layer.affine[position].tolist()
+            argument = number(a, 0.0) * values[i] + number(b, arguments[position])
+            sums[j] = sums[j] + number(c, 0.0) * function.sympy(argument)
         values = [
             sympy.Mul(*(sums[member] for member in nodes.members(node)))
             for node in range(nodes.count)

@@ -26,6 +26,8 @@ from .smoothing import SMOOTHING_STEPS, choose_smoothness
 
 # Rows over which the spread of edges is measured.
 STATISTICS_ROWS = 4096
+# An L-BFGS step that lowers the loss by less than this share gained nothing.
+_QUASI_NEWTON_TOLERANCE = 1e-4
 # Steps between renewals of the adaptive penalty's weights.
 _RENEWAL_STEPS = 2
 
@@ -212,7 +214,12 @@ class QuasiNewtonMethod(Method):
             self._idle += 1
             self.reset()
             return "converged: the line search finds no lower loss" if self._idle > 1 else ""
-        self._idle = 0
+        # The optimizer reports the loss before its iterations, so a gain shows one step later.
+        gained = self._last - started > _QUASI_NEWTON_TOLERANCE * abs(started)
+        self._idle = 0 if gained else self._idle + 1
+        self._last = started
+        if self._idle > 2:
+            return "converged: a step of 20 iterations gains less than 0.01 %"
         return ""
 
 
