@@ -46,7 +46,7 @@ _DEFAULT_RATES = {"LBFGS": 1.0, "Adam": 1e-3}
 _GRID_SHARE = 0.5
 _MOST_GRID_STEPS = 50
 # Knots are moved when the data leaves them or fills less than this share of them.
-_LEAST_FILL = 0.85
+_LEAST_FILL = 0.93
 # While smoothness is chosen from the data, the training loss may rise by this factor.
 _SMOOTHING_SLACK = 1.5
 

@@ -28,6 +28,8 @@ from .smoothing import SMOOTHING_STEPS, choose_smoothness
 STATISTICS_ROWS = 4096
 # An L-BFGS step that lowers the loss by less than this share gained nothing.
 _QUASI_NEWTON_TOLERANCE = 1e-4
+# Times that smoothness is chosen between two changes of grid.
+_MOST_CHOICES = 8
 # Steps between renewals of the adaptive penalty's weights.
 _RENEWAL_STEPS = 2
 
@@ -71,7 +73,8 @@ class LevenbergMarquardtMethod(Method):
         """Start with fresh damping and penalty."""
         self._problem = NetworkLeastSquares(self._model, self._batches, self._variance)
         self._solver = LevenbergMarquardt(self._problem)
-        self._steps = 0
+        self._steps = self._chosen = 0
+        self._smoothness: float | None = None
 
     @property
     def smooths(self) -> bool:
@@ -90,17 +93,20 @@ class LevenbergMarquardtMethod(Method):
         before = self._solver.refused
         outcome = self._solver.step()
         self.refused += self._solver.refused - before
-        if outcome.stopped and self.smooths and self._steps <= SMOOTHING_STEPS[0]:
-            # Settled before its smoothness was looked at: do so now.
+        if outcome.stopped and self.smooths and self._chosen < _MOST_CHOICES:
+            # The end is the best place to judge from: go on if that changes the choice.
+            before_choice = self._smoothness
             self._smooth()
-            self._steps = SMOOTHING_STEPS[0] + 1
-            return ""
+            if not _alike(before_choice, self._smoothness):
+                self._solver = LevenbergMarquardt(self._problem)
+                return ""
         return outcome.stopped
 
     def _smooth(self) -> None:
+        self._chosen += 1
         x = self._batches.sample(STATISTICS_ROWS).inputs
-        smoothness = choose_smoothness(self._problem, x)
-        self._penalise(replace(self._weights, smoothness=smoothness))
+        self._smoothness = choose_smoothness(self._problem, x)
+        self._penalise(replace(self._weights, smoothness=self._smoothness))
 
     def _penalise(self, weights: PenaltyWeights) -> None:
         x = self._batches.sample(STATISTICS_ROWS).inputs
@@ -259,6 +265,13 @@ class AdamMethod(Method):
             return ""
         self._optimizer.step()
         return ""
+
+
+def _alike(first: float | None, second: float | None) -> bool:
+    """Tell whether two strengths are within a factor of ten."""
+    if not first or not second:
+        return first == second
+    return 0.1 < first / second < 10
 
 
 def parameter_count(model: nn.Module) -> int:

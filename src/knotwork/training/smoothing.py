@@ -24,9 +24,10 @@ from .penalties import PenaltyWeights, QuadraticPenalty
 # somewhat, and again as it settles further.
 SMOOTHING_STEPS = (5, 10, 20, 40)
 # Powers of ten tried, relative to the ratio of the two matrices' diagonals.
-_EXPONENTS = range(-24, 5)
-# Criteria within this factor of the least count as equally good.
-_SLACK = 1.02
+_EXPONENTS = range(-20, 5)
+# Criteria within this many standard errors of the least count as equally good: a mean square over
+# N rows has the relative standard error sqrt(2 / N).
+_STANDARD_ERRORS = 2.0
 # Directions the data hardly determines are damped as the solver would, in units where the diagonal
 # of the matrix is 1.
 _DAMPING = 1e-11
@@ -62,7 +63,7 @@ def choose_smoothness(problem: NetworkLeastSquares, x: torch.Tensor) -> float:
         strength = ratio * 10.0**exponent
         penalised = matrix + strength * rough
         diagonal = penalised.diagonal()
-        scale = diagonal.clamp(min=1e-9 * float(diagonal.max())).sqrt()
+        scale = diagonal.clamp(min=1e-16 * float(diagonal.max())).sqrt()
         scaled = penalised / scale / scale[:, None]
         scaled.diagonal().add_(_DAMPING)
         factor, failed = torch.linalg.cholesky_ex(scaled)
@@ -77,5 +78,5 @@ def choose_smoothness(problem: NetworkLeastSquares, x: torch.Tensor) -> float:
             criteria.append((squares / left**2, strength))
     if not criteria:
         return 0.0
-    least = min(criterion for criterion, _ in criteria)
-    return max(strength for criterion, strength in criteria if criterion <= _SLACK * least)
+    enough = min(criteria)[0] * (1 + _STANDARD_ERRORS * (2 / rows) ** 0.5)
+    return max(strength for criterion, strength in criteria if criterion <= enough)
