@@ -38,7 +38,7 @@ def fitted():
 def pruned():
     model = KAN([3, 4, 2, 1], grid=3, residual="tanh")
     X = data(3)["train_input"]
-    smaller = model.prune(0.25, 0.2, X=X).prune_inputs(0.4, X=X)
+    smaller = model.prune(0.45, 0.2, X=X).prune_inputs(1.2, X=X)
     assert smaller.width != model.width
     assert smaller.edge_count() < model.edge_count()
     return smaller

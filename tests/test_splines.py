@@ -179,7 +179,7 @@ def test_autograd_gives_the_analytic_derivatives(case):
 
 
 @given(cases())
-@examples(12)
+@examples(8)
 def test_gradients_of_every_argument_and_their_gradients(case):
     size = float(case.breaks[0, -1] - case.breaks[0, 0])
     # In units of the range and of the coefficients, which finite differences need.
@@ -221,7 +221,7 @@ def test_any_number_of_rows(case):
 
 
 @given(cases())
-@examples(40)
+@examples(25)
 def test_extrapolation_keeps_its_promise(case):
     x = case.around()
     low, high = splines.domain(case.knots, case.k)
@@ -291,10 +291,9 @@ def test_nan_stays_where_it_is(case):
 @examples(40)
 def test_inserting_knots_changes_nothing(case, more):
     low, high = splines.domain(case.knots, case.k)
-    share = torch.rand(len(low), more, generator=case.generator, dtype=low.dtype)
-    # Knots much closer than the others would only test how division by their distance rounds.
-    share = (share * 97).round() / 97 + 0.003
-    added = low[:, None] + share.clamp(0.001, 0.999) * (high - low)[:, None]
+    # Not random, since knots that all but coincide would only test how a division rounds.
+    share = (torch.randperm(97, generator=case.generator)[:more] + 0.3) / 97
+    added = low[:, None] + share.to(low) * (high - low)[:, None]
     breaks = torch.cat([case.breaks, added], dim=1).sort(dim=1).values
     finer = splines.extend_knots(breaks, case.k)
     for change in (splines.insert_knots, splines.refit):
@@ -320,7 +319,7 @@ def test_a_multiple_of_an_even_grid_keeps_the_function(case, factor):
 
 
 @given(cases(orders=(2, 5)), st.integers(12, 17), st.booleans())
-@examples(25)
+@examples(12)
 def test_refitting_on_other_knots_changes_little(case, grid, with_points):
     """Smooth functions stay what they are, on ranges inside and around the old one."""
     low, high = splines.domain(case.knots, case.k)

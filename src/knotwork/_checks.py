@@ -79,5 +79,7 @@ def check_number(
     if not math.isfinite(number):
         raise ValueError(f"{argument} must be finite; got {number}.")
     if number < low or (strict and number == low):
-        raise ValueError(f"{argument} must be {'above' if strict else 'at least'} {low}; got {number}.")
+        raise ValueError(
+            f"{argument} must be {'above' if strict else 'at least'} {low}; got {number}."
+        )
     return number

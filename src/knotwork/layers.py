@@ -34,7 +34,7 @@ MAX_ORDER = 5
 # slope, which keeps samples apart through depth, and enough noise that no two edges start alike.
 _START_SHARES = {"ramp": 0.55, "residual": 0.35, "noise": 0.10}
 # Knots reach this share of the data's range beyond it, so that a point just outside stays on them.
-MARGIN = 0.01
+MARGIN = 0.025
 # Quantiles and re-fits look at no more rows than this; more would not move a knot.
 _MOST_ROWS = 4096
 
@@ -161,7 +161,9 @@ class KANLayer(nn.Module):
         self.register_buffer("kind", torch.full(edges, SPLINE, dtype=torch.uint8, device=device))
         self.register_buffer("symbolic_edges", torch.zeros(0, 2, dtype=torch.int64, device=device))
         self.register_buffer("offsets", torch.zeros(0, **options))
-        self.coefficients = nn.Parameter(torch.zeros(in_features, grid + k, out_features, **options))
+        self.coefficients = nn.Parameter(
+            torch.zeros(in_features, grid + k, out_features, **options)
+        )
         self.residual_weight = nn.Parameter(torch.zeros(edges, **options)) if residual else None
         self.bias = nn.Parameter(torch.zeros(out_features, **options))
         self.affine = nn.Parameter(torch.zeros(0, 3, **options))
@@ -299,7 +301,9 @@ class KANLayer(nn.Module):
                 "in the last dimension."
             )
         if not x.is_floating_point():
-            raise TypeError(f"X must hold floating-point numbers; got {x.dtype}: use X.to({self.knots.dtype}).")
+            raise TypeError(
+                f"X must hold floating-point numbers; got {x.dtype}: use X.to({self.knots.dtype})."
+            )
         flat = x.reshape(-1, self.in_features)
         y = self.mix(self.feature_values(flat), flat)
         return y.reshape(*x.shape[:-1], self.out_features)

@@ -55,7 +55,9 @@ class Nodes:
         where = f"width[{position}]"
         if isinstance(entry, Sequence) and not isinstance(entry, str):
             if position == 0 and len(entry) == 2 and entry[1]:
-                raise ValueError(f"{where} counts the inputs, so it cannot have products: got {entry!r}.")
+                raise ValueError(
+                    f"{where} counts the inputs, so it cannot have products: got {entry!r}."
+                )
             if len(entry) != 2:
                 raise ValueError(
                     f"{where} must be a whole number or a pair (sums, products); got {entry!r}."

@@ -61,7 +61,9 @@ class PruneReport:
         parts = [f"{len(self.edges)} edges", f"{len(self.nodes)} hidden nodes"]
         if self.inputs:
             parts.append(f"inputs {', '.join(map(str, self.inputs))}")
-        return f"removed {' and '.join(parts)}; outputs changed by {self.change:.2g} of their spread"
+        return (
+            f"removed {' and '.join(parts)}; outputs changed by {self.change:.2g} of their spread"
+        )
 
 
 @torch.no_grad()

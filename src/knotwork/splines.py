@@ -347,9 +347,7 @@ def evaluate(
     -------
     Tensor of shape (rows, inputs, outputs)
     """
-    return torch.einsum(
-        "nif,ifo->nio", basis(x, knots, k, derivative, extrapolation), coefficients
-    )
+    return torch.einsum("nif,ifo->nio", basis(x, knots, k, derivative, extrapolation), coefficients)
 
 
 def refit(

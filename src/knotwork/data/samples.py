@@ -42,6 +42,15 @@ class Samples:
             None if self.weights is None else converted(self.weights),
         )
 
+    def take(self, rows: slice | Tensor) -> Samples:
+        """Return these rows only."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Samples(self.inputs[rows], self.targets[rows], weights)
+
+    def thinned(self, rows: int) -> Samples:
+        """Return evenly spaced rows, at least `rows` of them (or all) and fewer than twice that."""
+        return self.take(slice(None, None, max(1, len(self) // rows)))
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:

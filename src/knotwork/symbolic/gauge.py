@@ -88,7 +88,9 @@ def _scale_sum(model: KAN, level: int, output: int, factor: float) -> None:
     layer.bias[output] *= factor
 
 
-def _fix_scale(model: KAN, level: int, outgoing: list[int], member: int) -> set[tuple[int, str, int]]:
+def _fix_scale(
+    model: KAN, level: int, outgoing: list[int], member: int
+) -> set[tuple[int, str, int]]:
     layer, below = model.layer(level), model.layer(level - 1)
     symmetry = {p: layer.functions[p].symmetry for p in outgoing}
     scaled = [p for p in outgoing if layer.functions[p].free_a]

@@ -96,7 +96,7 @@ def snap(model: KAN, samples: Samples, functions: Sequence[SymbolicFunction]) ->
     samples : Samples
     functions : sequence of SymbolicFunction
     """
-    few = _thinned(samples)
+    few = samples.thinned(_SEARCH_ROWS)
     beam = [_State(model.copy(), relative_loss(model, few), frozenset())]
     while spline_edges(beam[0].model):
         reached: dict[frozenset[tuple[EdgeKey, str]], _State] = {}
@@ -134,15 +134,4 @@ def _branches(
             fits = fit_layer_edges(model, l, edges, trace.inputs, functions)
             ranked += [((l, i, j), fit) for (i, j), fit in zip(edges, fits, strict=True) if fit]
     ranked.sort(key=lambda entry: entry[1][0].score)
-    return [
-        (key, fit) for key, fits in ranked[:_EDGES_TRIED] for fit in fits[:_FUNCTIONS_TRIED]
-    ]
-
-
-def _thinned(samples: Samples) -> Samples:
-    step = max(1, len(samples) // _SEARCH_ROWS)
-    return Samples(
-        samples.inputs[::step],
-        samples.targets[::step],
-        None if samples.weights is None else samples.weights[::step],
-    )
+    return [(key, fit) for key, fits in ranked[:_EDGES_TRIED] for fit in fits[:_FUNCTIONS_TRIED]]

@@ -38,19 +38,18 @@ class TensorBatches(Batches):
 
     def __iter__(self) -> Iterator[Samples]:
         for start in range(0, len(self.samples), self.rows):
-            yield _take(self.samples, slice(start, start + self.rows))
+            yield self.samples.take(slice(start, start + self.rows))
 
     def sample(self, rows: int) -> Samples:
         """Return evenly spaced rows."""
-        step = max(1, len(self.samples) // rows)
-        return _take(self.samples, slice(None, None, step))
+        return self.samples.thinned(rows)
 
     def shuffled(self, generator: torch.Generator) -> Iterator[Samples]:
         """Go through all rows once in random order."""
         order = torch.randperm(len(self.samples), generator=generator)
         order = order.to(self.samples.inputs.device)
         for start in range(0, len(order), self.rows):
-            yield _take(self.samples, order[start : start + self.rows])
+            yield self.samples.take(order[start : start + self.rows])
 
 
 class LoaderBatches(Batches):
@@ -111,18 +110,12 @@ class LoaderBatches(Batches):
         return _join(parts)
 
 
-def _take(samples: Samples, rows: slice | Tensor) -> Samples:
-    return Samples(
-        samples.inputs[rows],
-        samples.targets[rows],
-        None if samples.weights is None else samples.weights[rows],
-    )
-
-
 def _join(parts: list[Samples]) -> Samples:
     weights = [part.weights for part in parts]
     return Samples(
         torch.cat([part.inputs for part in parts]),
         torch.cat([part.targets for part in parts]),
-        None if any(w is None for w in weights) else torch.cat([w for w in weights if w is not None]),
+        None
+        if any(w is None for w in weights)
+        else torch.cat([w for w in weights if w is not None]),
     )

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from .. import splines
 from .._checks import check_choice, check_integer, check_number
 from .._threads import SMALL_WORK, one_thread
 from ..data import Dataset, Samples, as_dataset
 from ..network import KAN
 from .batches import CHUNK_ROWS, Batches, LoaderBatches, TensorBatches
 from .dense import DenseLeastSquares
+from .grids import grid_misfits
 from .history import History
 from .losses import Loss, resolve_loss, target_variance, total_weight
 from .methods import (
@@ -36,17 +36,18 @@ from .methods import (
     parameter_count,
 )
 from .penalties import PenaltyWeights, sparsity_measure, sparsity_penalty
+from .start import is_fresh, start_on_data
 
 OPTIMIZERS = ("LM", "LBFGS", "Adam")
 # Beyond this many parameters a Cholesky solve costs more than it gains.
 MOST_SECOND_ORDER_PARAMETERS = 5000
 _DEFAULT_STEPS = {"LM": 50, "LBFGS": 20, "Adam": 1000}
 _DEFAULT_RATES = {"LBFGS": 1.0, "Adam": 1e-3}
+# Up to this many parameters several starts cost next to nothing.
+_MANY_STARTS_PARAMETERS = 1000
 # The grid follows the data until this share of the steps is done, so that the rest can settle.
 _GRID_SHARE = 0.5
 _MOST_GRID_STEPS = 50
-# Knots are moved when the data leaves them or fills less than this share of them.
-_LEAST_FILL = 0.93
 # While smoothness is chosen from the data, the training loss may rise by this factor.
 _SMOOTHING_SLACK = 1.5
 
@@ -90,6 +91,7 @@ def fit(
     lr: float | None = None,
     batch_size: int | None = None,
     update_grid: bool = True,
+    starts: int | None = None,
     patience: int | None = None,
     callbacks: Sequence[Callback] = (),
     progress: bool | None = None,
@@ -136,6 +138,9 @@ def fit(
     update_grid : bool
         Let the knots follow the data during the first half of the fit, and start an untrained
         network on the data's own scale.
+    starts : int, optional
+        LM only: how many random starts of an untrained network to try for a few steps, the best of
+        which goes on; by default 4 for up to 1,000 parameters, else 1.  Needs `update_grid`.
     patience : int, optional
         Stop when the test loss has not improved for this many recorded steps, and keep the
         parameters that had the best test loss.
@@ -188,6 +193,8 @@ def fit(
             raise ValueError(
                 f"batch_size needs opt='Adam'; {method_name} uses all rows in every step."
             )
+    few = method_name == "LM" and parameter_count(model) <= _MANY_STARTS_PARAMETERS
+    starts = check_integer((4 if few else 1) if starts is None else starts, "starts", low=1)
     if patience is not None:
         patience = check_integer(patience, "patience", low=1)
     dataset, batches = _batches(model, data, weights, record, batch_size, method_name)
@@ -203,7 +210,9 @@ def fit(
     loop = _Loop(work, dataset, batches, record, penalty, method_name, rate, seed)
     show = sys.stderr.isatty() if progress is None else progress
     with one_thread(_is_small(work, loop.sample)):
-        history = loop.run(steps, update_grid, patience, callbacks, show, delay=progress is None)
+        history = loop.run(
+            steps, update_grid, starts, patience, callbacks, show, delay=progress is None
+        )
     if work is not model:
         model.load_state_dict(work.state_dict())
     if isinstance(model, KAN):
@@ -331,6 +340,7 @@ class _Loop:
         self,
         steps: int,
         update_grid: bool,
+        starts: int,
         patience: int | None,
         callbacks: Sequence[Callback],
         show: bool,
@@ -346,7 +356,8 @@ class _Loop:
             )
         best, best_state = first, self._state()
         if update_grid and isinstance(self.model, KAN) and is_fresh(self.model):
-            self._start(self.model)
+            tries = starts if self.method_name == "LM" else 1
+            start_on_data(self.model, self.sample, self.loss, tries)
             started = self._evaluate()
             # A start drawn on the data's scale counts as the start.
             if math.isfinite(started.objective):
@@ -395,23 +406,6 @@ class _Loop:
     def _asked_to_stop(self, callbacks: Sequence[Callback], step: int, steps: int) -> bool:
         progress = Progress(self.model, self.history, step, steps)
         return any([callback(progress) is True for callback in callbacks])
-
-    def _start(self, model: KAN) -> None:
-        """Start an untrained network on the scale of the data, and its outputs on the targets'."""
-        model.restart(self.sample.inputs)
-        last, nodes = model.layer(-1), model.nodes[-1]
-        if self.loss.classes or self.loss.name == "custom" or nodes.products:
-            return
-        with torch.no_grad():
-            outputs, targets = model(self.sample.inputs), self.sample.targets
-            ratio = targets.std(dim=0, correction=0) / outputs.std(dim=0, correction=0).clamp(
-                min=torch.finfo(outputs.dtype).tiny
-            )
-            ratio = torch.where(ratio.isfinite() & (ratio > 0), ratio, torch.ones_like(ratio))
-            last.coefficients *= ratio
-            if last.residual_weight is not None:
-                last.residual_weight *= ratio
-            last.bias += targets.mean(dim=0) - model(self.sample.inputs).mean(dim=0)
 
     def _follow(self, step: int, steps: int, every: int) -> bool:
         """Move the knots to the data if they no longer fit it; tell whether they moved."""
@@ -488,36 +482,3 @@ def _record_every(method: str, steps: int, batches: Batches) -> int:
     if isinstance(batches, TensorBatches):
         return max(1, min(len(list(range(0, len(batches.samples), batches.rows))), steps))
     return max(1, min(steps // 20, 100))
-
-
-def is_fresh(model: KAN) -> bool:
-    """Tell whether the network's parameters are still those of its constructor's start."""
-    if not model.fresh:
-        return False
-    twin = model.copy()
-    generator = torch.Generator().manual_seed(model.seed)
-    for index in range(twin.depth):
-        twin.layer(index).reset_parameters(generator)
-    pairs = zip(model.parameters(), twin.parameters(), strict=True)
-    return all(torch.allclose(mine, drawn) for mine, drawn in pairs)
-
-
-@torch.no_grad()
-def grid_misfits(model: KAN, x: Tensor) -> bool:
-    """Tell whether some layer's data leaves its knots or fills too small a part of them."""
-    traces, _ = model.trace(x)
-    for index, trace in enumerate(traces):
-        layer = model.layer(index)
-        if not len(trace.inputs):
-            return False
-        low, high = splines.domain(layer.knots, layer.k)
-        least, most = trace.inputs.amin(dim=0), trace.inputs.amax(dim=0)
-        varies = most > least
-        outside = (least < low) | (most > high)
-        empty = (most - least) < _LEAST_FILL * (high - low)
-        if bool(((outside | empty) & varies).any()):
-            return True
-    return False
-
-
-__all__ = ["Callback", "Progress", "Samples", "fit"]

@@ -84,7 +84,9 @@ class NetworkLeastSquares:
         squares = total = 0.0
         rows = self.parameters.block_rows()
         for batch in self.batches:
-            weights = torch.ones(len(batch)).to(gradient) if batch.weights is None else batch.weights
+            weights = (
+                torch.ones(len(batch)).to(gradient) if batch.weights is None else batch.weights
+            )
             total += float(weights.sum())
             for start in range(0, len(batch), rows):
                 block = slice(start, start + rows)

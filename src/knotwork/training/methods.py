@@ -138,7 +138,12 @@ class FirstOrderObjective:
     """Mean loss relative to the targets' variance, plus the penalty, for autograd."""
 
     def __init__(
-        self, model: nn.Module, batches: Batches, loss: Loss, variance: float, weights: PenaltyWeights
+        self,
+        model: nn.Module,
+        batches: Batches,
+        loss: Loss,
+        variance: float,
+        weights: PenaltyWeights,
     ) -> None:
         self.model = model
         self.batches = batches
@@ -279,4 +284,3 @@ def parameter_count(model: nn.Module) -> int:
     if isinstance(model, KAN):
         return FreeParameters(model).size
     return sum(parameter.numel() for parameter in model.parameters())
-

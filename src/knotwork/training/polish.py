@@ -7,7 +7,7 @@ import torch
 from ..data import Samples
 from ..network import KAN
 from .batches import TensorBatches
-from .fit import grid_misfits
+from .grids import grid_misfits
 from .least_squares import NetworkLeastSquares
 from .levenberg_marquardt import LevenbergMarquardt
 from .losses import LOSSES, target_variance

@@ -1,0 +1,108 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from knotwork import KAN, create_dataset
+from knotwork.data import Samples
+from knotwork.training.batches import TensorBatches
+from knotwork.training.least_squares import NetworkLeastSquares
+from knotwork.training.smoothing import choose_smoothness
+
+FEW_ROWS = pytest.mark.filterwarnings("ignore:the network has .* parameters")
+
+
+def wave(x: Tensor) -> Tensor:
+    return torch.sin(3 * x[:, [0]])
+
+
+def rmse(model: KAN, data: dict[str, Tensor], inside: bool = True) -> float:
+    x, y = data["test_input"], data["test_label"]
+    low, high = data["train_input"].amin(dim=0), data["train_input"].amax(dim=0)
+    rows = ((x >= low) & (x <= high)).all(dim=1) | (not inside)
+    return float((model(x[rows]) - y[rows]).square().mean().sqrt())
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_fine_grids_do_not_follow_noise(seed: int) -> None:
+    data = create_dataset(wave, 1, train_num=300, test_num=300, noise=0.3, seed=seed)
+    truth = dict(data, test_label=wave(data["test_input"]))
+    errors = {}
+    for smoothness in (None, 0.0):
+        model = KAN([1, 1], grid=100, seed=seed)
+        model.fit(data, steps=20, smoothness=smoothness)
+        errors[smoothness] = rmse(model, truth)
+    assert errors[None] < 0.4 * errors[0.0]
+    assert errors[None] < 0.08
+
+
+def test_clean_data_stay_accurate_on_fine_grids() -> None:
+    data = create_dataset(wave, 1, train_num=300, test_num=300)
+    model = KAN([1, 1], grid=100)
+    model.fit(data, steps=20)
+    assert rmse(model, data) < 1e-7
+
+
+@FEW_ROWS
+@pytest.mark.parametrize("rows", [12, 40])
+def test_more_coefficients_than_rows(rows: int) -> None:
+    data = create_dataset(wave, 1, train_num=rows, test_num=200)
+    model = KAN([1, 1], grid=60)
+    model.fit(data, steps=20)
+    assert rmse(model, data) < 0.02
+
+
+def test_refinement_lowers_the_error_on_new_rows() -> None:
+    data = create_dataset(
+        lambda x: torch.exp(torch.sin(torch.pi * x[:, [0]]) + x[:, [1]] ** 2),
+        train_num=1000, test_num=500,
+    )  # fmt: skip
+    model = KAN([2, 1, 1], grid=5)
+    model.fit(data, steps=30)
+    errors = [rmse(model, data)]
+    for grid in (10, 20, 50):
+        model = model.refine(grid)
+        model.fit(data, steps=15)
+        errors.append(rmse(model, data))
+    assert errors == sorted(errors, reverse=True)
+    assert errors[0] < 1e-2
+    assert errors[-1] < 1e-5
+
+
+def test_refining_and_fitting_on_does_not_raise_the_training_loss() -> None:
+    data = create_dataset(lambda x: torch.exp(x[:, [0]] * x[:, [1]]), train_num=300, test_num=50)
+    model = KAN([2, 2, 1], grid=4)
+    loss = model.fit(data, steps=20).train_loss[-1]
+    for grid in (8, 11):
+        model = model.refine(grid)
+        history = model.fit(data, steps=10)
+        assert history.train_loss[0] < 1.05 * loss
+        loss = float((model(data["train_input"]) - data["train_label"]).square().mean().sqrt())
+        assert loss <= history.train_loss[0] * (1 + 1e-9)
+
+
+def problem(noise: float, grid: int) -> tuple[NetworkLeastSquares, Tensor]:
+    data = create_dataset(wave, 1, train_num=300, test_num=2, noise=noise)
+    model = KAN([1, 1], grid=grid)
+    model.fit(data, steps=8, smoothness=0)
+    samples = Samples(data["train_input"], data["train_label"])
+    return NetworkLeastSquares(model, TensorBatches(samples), 0.5), samples.inputs
+
+
+def test_noise_asks_for_more_smoothness_than_clean_data() -> None:
+    strengths = [choose_smoothness(*problem(noise, 60)) for noise in (0.0, 0.03, 0.3)]
+    assert 0 < strengths[0] < strengths[1] < strengths[2]
+    assert all(math.isfinite(strength) for strength in strengths)
+
+
+def test_choosing_leaves_the_network_alone_and_repeats_itself() -> None:
+    squares, x = problem(0.1, 30)
+    before = squares.read()
+    first = choose_smoothness(squares, x)
+    assert choose_smoothness(squares, x) == first
+    assert torch.equal(squares.read(), before)
+
+
+def test_one_interval_has_nothing_to_smooth() -> None:
+    assert choose_smoothness(*problem(0.1, 1)) == 0.0
