@@ -13,9 +13,9 @@ import argparse
 import math
 import time
 
-import record
 import torch
 
+import record
 from knotwork import KAN, create_dataset
 
 GRIDS = (5, 10, 20, 50, 100, 200)

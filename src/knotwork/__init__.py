@@ -6,6 +6,8 @@ into the formula behind the data.
 
 from importlib.metadata import version as _version
 
+from .compare import Comparison as Comparison
+from .compare import compare as compare
 from .data import Dataset as Dataset
 from .data import Samples as Samples
 from .data import Table as Table
@@ -13,7 +15,11 @@ from .data import create_dataset as create_dataset
 from .data import read_table as read_table
 from .functions import LIBRARY as LIBRARY
 from .functions import SymbolicFunction as SymbolicFunction
+from .io import CheckpointError as CheckpointError
+from .io import load as load
+from .io import save as save
 from .layers import KANLayer as KANLayer
+from .mlp import MLP as MLP
 from .network import KAN as KAN
 from .training import History as History
 

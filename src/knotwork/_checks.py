@@ -14,7 +14,7 @@ from typing import Any
 
 
 def near_spellings(name: object, options: Iterable[str]) -> str:
-    """Return `` Did you mean 'sin'?`` when one of `options` is spelled nearly like `name`, else ''."""
+    """Return `` Did you mean 'sin'?`` if one of `options` is spelled nearly like `name`."""
     close = difflib.get_close_matches(str(name), list(options), n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""
 

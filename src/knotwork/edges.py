@@ -1,4 +1,4 @@
-"""One edge of a network, for looking at: what it is, where its data lies, its values, its picture."""
+"""One edge of a network, for looking at: what it is, where its data lies, its values."""
 
 from __future__ import annotations
 

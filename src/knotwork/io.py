@@ -23,7 +23,8 @@ from ._checks import check_integer
 from .functions import LIBRARY, SymbolicFunction
 from .layers import ABSENT, MAX_ORDER, SPLINE, SYMBOLIC, KANLayer
 from .mlp import MLP
-from .network import KAN, Nodes
+from .network import KAN
+from .nodes import Nodes
 
 _DTYPES: Mapping[str, torch.dtype] = {
     str(dtype).removeprefix("torch."): dtype

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -25,6 +24,16 @@ from torch import Tensor, nn
 from . import splines
 from ._checks import check_choice, check_index, check_integer
 from .functions import SymbolicFunction, get
+from .knots import (
+    adaptive_breaks,
+    domain,
+    extend_knots,
+    greville,
+    is_uniform,
+    moved_range,
+    uniform_breaks,
+)
+from .residuals import RESIDUALS, Residual
 from .splines import Extrapolation
 
 ABSENT, SPLINE, SYMBOLIC = 0, 1, 2
@@ -33,37 +42,8 @@ MAX_ORDER = 5
 # Share of a fresh edge's second moment that its ramp, its residual and its noise carry: mostly
 # slope, which keeps samples apart through depth, and enough noise that no two edges start alike.
 _START_SHARES = {"ramp": 0.55, "residual": 0.35, "noise": 0.10}
-# Knots reach this share of the data's range beyond it, so that a point just outside stays on them.
-MARGIN = 0.025
 # Quantiles and re-fits look at no more rows than this; more would not move a knot.
 _MOST_ROWS = 4096
-
-
-@dataclass(frozen=True)
-class Residual:
-    """The function added to every spline, with its first derivative, both elementwise."""
-
-    name: str
-    value: Callable[[Tensor], Tensor]
-    derivative: Callable[[Tensor], Tensor]
-
-
-def _silu_derivative(x: Tensor) -> Tensor:
-    gate = torch.sigmoid(x)
-    return gate * (1 + x * (1 - gate))
-
-
-RESIDUALS: Mapping[str, Residual] = MappingProxyType(
-    {
-        residual.name: residual
-        for residual in (
-            Residual("silu", torch.nn.functional.silu, _silu_derivative),
-            Residual("identity", lambda x: x, torch.ones_like),
-            Residual("tanh", torch.tanh, lambda x: 1 - torch.tanh(x) ** 2),
-            Residual("sin", torch.sin, torch.cos),
-        )
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -155,7 +135,7 @@ class KANLayer(nn.Module):
         options: dict[str, Any] = {"dtype": dtype, "device": device}
         low = torch.full((in_features,), float(grid_range[0]), **options)
         high = torch.full_like(low, float(grid_range[1]))
-        knots = splines.extend_knots(splines.uniform_breaks(low, high, grid), k)
+        knots = extend_knots(uniform_breaks(low, high, grid), k)
         edges = (in_features, out_features)
         self.register_buffer("knots", knots)
         self.register_buffer("kind", torch.full(edges, SPLINE, dtype=torch.uint8, device=device))
@@ -197,12 +177,12 @@ class KANLayer(nn.Module):
         if x is not None and len(x) > 1:
             self.update_grid(x)
             centre, spread = x.mean(dim=0), x.std(dim=0)
-            low, high = splines.domain(self.knots, self.k)
+            low, high = domain(self.knots, self.k)
             spread = torch.where(spread > 0, spread, (high - low) / 2)
-        abscissae = splines.greville(self.knots, self.k)
+        abscissae = greville(self.knots, self.k)
         ramp = ((abscissae - centre[:, None]) / spread[:, None])[..., None] * draw["ramp"][:, None]
         # Noise tapers off at the ends, where linear extrapolation would blow its slope up.
-        low, high = splines.domain(self.knots, self.k)
+        low, high = domain(self.knots, self.k)
         position = (abscissae - low[:, None]) / (high - low)[:, None]
         taper = (4 * position * (1 - position)).clamp(0, 1)[..., None]
         self.coefficients.copy_(ramp * scale["ramp"] + noise * taper * scale["noise"])
@@ -241,7 +221,7 @@ class KANLayer(nn.Module):
         """Whether every input's knots are evenly spaced."""
         # Looked at once for each knot vector: knots are replaced, never changed in place.
         if self._uniform is None or self._uniform[0] is not self.knots:
-            self._uniform = (self.knots, splines.is_uniform(self.knots))
+            self._uniform = (self.knots, is_uniform(self.knots))
         return self._uniform[1]
 
     @property
@@ -448,9 +428,9 @@ class KANLayer(nn.Module):
         if len(x) == 0:
             return
         x = x[:: max(1, len(x) // _MOST_ROWS)] if len(x) > _MOST_ROWS else x
-        low, high = moved_range(x, *splines.domain(self.knots, self.k))
-        breaks = splines.adaptive_breaks(x, low, high, self.grid, self.grid_eps)
-        self._move_to(splines.extend_knots(breaks, self.k), x)
+        low, high = moved_range(x, *domain(self.knots, self.k))
+        breaks = adaptive_breaks(x, low, high, self.grid, self.grid_eps)
+        self._move_to(extend_knots(breaks, self.k), x)
 
     @torch.no_grad()
     def refine(self, grid: int, x: Tensor | None = None) -> None:
@@ -465,7 +445,7 @@ class KANLayer(nn.Module):
         interval = position.floor().long().clamp(max=self.grid - 1)
         share = position - interval
         finer = breaks[:, interval] * (1 - share) + breaks[:, interval + 1] * share
-        self._move_to(splines.extend_knots(finer, self.k), x)
+        self._move_to(extend_knots(finer, self.k), x)
 
     def _move_to(self, knots: Tensor, x: Tensor | None) -> None:
         coefficients = splines.refit(
@@ -542,33 +522,3 @@ class KANLayer(nn.Module):
             part.residual_weight = nn.Parameter(self.residual_weight.detach()[rows][:, columns])
         part.bias = nn.Parameter(self.bias.detach()[columns])
         return part
-
-
-def moved_range(x: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the ends that knots should have for data `x`, given those they have now.
-
-    Parameters
-    ----------
-    x : Tensor of shape (rows, inputs)
-    low, high : Tensors of shape (inputs,)
-
-    Returns
-    -------
-    tuple of two Tensors of shape (inputs,)
-        The data's range with a margin on both sides; for an input that does not vary, the present
-        width, around the data if it lies outside.
-    """
-    least, most = x.amin(dim=0), x.amax(dim=0)
-    spread = most - least
-    size = torch.maximum(least.abs(), most.abs())
-    # Below this spread the knots would be closer than the numbers can tell apart.
-    still = spread <= 1e3 * torch.finfo(x.dtype).eps * size.clamp(min=torch.finfo(x.dtype).tiny)
-    margin = MARGIN * spread
-    covered = (least >= low) & (most <= high)
-    half = (high - low) / 2
-    shift = torch.where(covered, torch.zeros_like(least), (least + most) / 2 - (low + high) / 2)
-    centre = (low + high) / 2 + shift
-    return (
-        torch.where(still, centre - half, least - margin),
-        torch.where(still, centre + half, most + margin),
-    )

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ._checks import check_index, check_integer, check_number
 from .data import Dataset
 from .layers import KANLayer
+from .nodes import WidthEntry, parse_width
 from .splines import Extrapolation
 
 if TYPE_CHECKING:
@@ -30,105 +31,6 @@ if TYPE_CHECKING:
     from .sparsity import Attribution, PruneReport
     from .symbolic import SnapReport, Suggestions
     from .training import History
-
-WidthEntry = int | Sequence[Any]
-
-
-@dataclass(frozen=True)
-class Nodes:
-    """The nodes between two layers: sums first, then products.
-
-    Attributes
-    ----------
-    sums : int
-        Nodes that pass the sum of their edges on.
-    products : tuple of int
-        For every multiplication node its arity, the number of sums that it multiplies.
-    """
-
-    sums: int
-    products: tuple[int, ...] = ()
-
-    @classmethod
-    def parse(cls, entry: WidthEntry, position: int) -> Nodes:
-        """Read one entry of a width list: an int, or a pair (sums, products)."""
-        where = f"width[{position}]"
-        if isinstance(entry, Sequence) and not isinstance(entry, str):
-            if position == 0 and len(entry) == 2 and entry[1]:
-                raise ValueError(
-                    f"{where} counts the inputs, so it cannot have products: got {entry!r}."
-                )
-            if len(entry) != 2:
-                raise ValueError(
-                    f"{where} must be a whole number or a pair (sums, products); got {entry!r}."
-                )
-            sums = check_integer(entry[0], f"{where}[0]", low=0)
-            products = entry[1]
-            if isinstance(products, Sequence) and not isinstance(products, str):
-                arities = tuple(
-                    check_integer(arity, f"{where}[1][{place}]", low=2)
-                    for place, arity in enumerate(products)
-                )
-            else:
-                arities = (2,) * check_integer(products, f"{where}[1]", low=0)
-            if sums + len(arities) == 0:
-                raise ValueError(f"{where} has no nodes: give at least one sum or product.")
-            return cls(sums, arities)
-        return cls(check_integer(entry, where, low=1))
-
-    @property
-    def count(self) -> int:
-        """Number of nodes."""
-        return self.sums + len(self.products)
-
-    @property
-    def subnodes(self) -> int:
-        """Number of sums that the layer before must provide."""
-        return self.sums + sum(self.products)
-
-    def members(self, node: int) -> range:
-        """Return which of the layer's sums make up node number `node`."""
-        if node < self.sums:
-            return range(node, node + 1)
-        start = self.sums + sum(self.products[: node - self.sums])
-        return range(start, start + self.products[node - self.sums])
-
-    def owners(self) -> list[int]:
-        """Return for each of the layer's sums the node that it belongs to."""
-        return [node for node in range(self.count) for _ in self.members(node)]
-
-    def combine(self, subnodes: Tensor) -> Tensor:
-        """Turn the layer's sums, shape (..., subnodes), into node values, (..., count)."""
-        if not self.products:
-            return subnodes
-        parts = [subnodes[..., : self.sums]]
-        for node in range(self.sums, self.count):
-            first, *others = self.members(node)
-            value = subnodes[..., first]
-            for other in others:
-                value = value * subnodes[..., other]
-            parts.append(value[..., None])
-        return torch.cat(parts, dim=-1)
-
-    def slopes(self, subnodes: Tensor) -> Tensor:
-        """Return d node / d sum for every sum: shape (..., subnodes)."""
-        if not self.products:
-            return torch.ones_like(subnodes)
-        slopes = [torch.ones_like(subnodes[..., : self.sums])]
-        for node in range(self.sums, self.count):
-            members = self.members(node)
-            for member in members:
-                others = [subnodes[..., other] for other in members if other != member]
-                slopes.append(torch.stack(others).prod(dim=0)[..., None])
-        return torch.cat(slopes, dim=-1)
-
-    def as_entry(self) -> int | tuple[int, int] | tuple[int, tuple[int, ...]]:
-        """Return the entry of a width list that `parse` would read as these nodes."""
-        if not self.products:
-            return self.sums
-        if set(self.products) == {2}:
-            return (self.sums, len(self.products))
-        return (self.sums, self.products)
 
 
 @dataclass(frozen=True)
@@ -202,7 +104,7 @@ class KAN(nn.Module):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
-        entries = _check_width(width)
+        entries = parse_width(width)
         self.seed = check_integer(seed, "seed", low=0)
         grid_range = _check_range(grid_range)
         if not 0 <= check_number(grid_eps, "grid_eps") <= 1:
@@ -326,7 +228,8 @@ class KAN(nn.Module):
             )
         if x.device != self.device:
             raise ValueError(
-                f"X is on {x.device}, but the network is on {self.device}: use X.to({str(self.device)!r})."
+                f"X is on {x.device}, but the network is on {self.device}: use "
+                f"X.to({str(self.device)!r})."
             )
         if x.dtype != self.dtype and not torch.is_autocast_enabled():
             raise TypeError(
@@ -417,9 +320,9 @@ class KAN(nn.Module):
 
         return Edge(self, *self.check_edge(*key))
 
-    def check_edge(self, l: int, i: int, j: int) -> tuple[int, int, int]:  # noqa: E741
+    def check_edge(self, l: int, i: int, j: int) -> tuple[int, int, int]:
         """Return the edge's indices, negative ones counted from the end, or raise IndexError."""
-        l = check_index(l, "l", self.depth, "layers")  # noqa: E741
+        l = check_index(l, "l", self.depth, "layers")
         layer = self.layer(l)
         return (
             l,
@@ -521,7 +424,7 @@ class KAN(nn.Module):
 
     def suggest_symbolic(
         self,
-        l: int,  # noqa: E741
+        l: int,
         i: int,
         j: int,
         lib: Sequence[str | SymbolicFunction] | None = None,
@@ -534,7 +437,7 @@ class KAN(nn.Module):
 
     def fix_symbolic(
         self,
-        l: int,  # noqa: E741
+        l: int,
         i: int,
         j: int,
         function: str | SymbolicFunction,
@@ -545,9 +448,9 @@ class KAN(nn.Module):
 
         return fix_symbolic(self, l, i, j, function, X)
 
-    def unfix_symbolic(self, l: int, i: int, j: int) -> None:  # noqa: E741
+    def unfix_symbolic(self, l: int, i: int, j: int) -> None:
         """Give edge (l, i, j) the spline back that it had before `fix_symbolic`; in place."""
-        l, i, j = self.check_edge(l, i, j)  # noqa: E741
+        l, i, j = self.check_edge(l, i, j)
         self.layer(l).unset_symbolic(i, j)
 
     def auto_symbolic(
@@ -580,16 +483,6 @@ class KAN(nn.Module):
         from .io import save
 
         save(self, path)
-
-
-def _check_width(width: Sequence[WidthEntry]) -> list[Nodes]:
-    if not isinstance(width, Sequence) or isinstance(width, str):
-        raise TypeError(f"width must be a list such as [2, 5, 1]; got {width!r}.")
-    if len(width) < 2:
-        raise ValueError(
-            f"width must have at least an input and an output entry, as [2, 1]; got {width!r}."
-        )
-    return [Nodes.parse(entry, position) for position, entry in enumerate(width)]
 
 
 def _check_range(grid_range: Any) -> tuple[float, float]:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ._checks import check_number
-from .network import KAN
 from .layers import ABSENT
+from .network import KAN
 from .statistics import network_statistics
 
 

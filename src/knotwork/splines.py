@@ -1,4 +1,4 @@
-r"""B-splines as pure functions: knots, local bases, evaluation, derivatives, re-fitting.
+r"""B-splines as pure functions: local bases, evaluation, derivatives, re-fitting.
 
 Every input has its own knot vector.  A *grid* of ``G`` intervals between the breakpoints
 :math:`s_0 < \dots < s_G` carries splines of order `k` (degree `k`, so 3 is cubic) on the extended
@@ -23,11 +23,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from .knots import adaptive_breaks as adaptive_breaks
+from .knots import domain as domain
+from .knots import extend_knots as extend_knots
+from .knots import greville as greville
+from .knots import is_uniform as is_uniform
+from .knots import uniform_breaks as uniform_breaks
+
 Extrapolation = Literal["linear", "constant", "continue", "zero", "error"]
 EXTRAPOLATIONS: tuple[str, ...] = get_args(Extrapolation)
 
-# Quantile knots of repeated values coincide; this share of the uniform grid keeps them apart.
-_LEAST_UNIFORM_SHARE = 0.02
 # Weight of the points spread evenly over a re-fit's range beside the data's own points: enough to
 # determine the coefficients where there is no data, too little to matter where there is.
 _EVEN_POINT_WEIGHT = 1e-3
@@ -46,83 +51,6 @@ class LocalBasis(NamedTuple):
 
     values: Tensor
     start: Tensor
-
-
-def extend_knots(breaks: Tensor, k: int) -> Tensor:
-    """Add `k` knots beyond either end of the breakpoints, spaced as the end intervals are.
-
-    Parameters
-    ----------
-    breaks : Tensor of shape (inputs, grid + 1), increasing along the last axis
-    k : int
-        Order of the splines.
-
-    Returns
-    -------
-    Tensor of shape (inputs, grid + 1 + 2 k)
-    """
-    steps = torch.arange(1, k + 1, dtype=breaks.dtype, device=breaks.device)
-    below = breaks[:, :1] - steps.flip(0) * (breaks[:, 1:2] - breaks[:, :1])
-    above = breaks[:, -1:] + steps * (breaks[:, -1:] - breaks[:, -2:-1])
-    return torch.cat([below, breaks, above], dim=1)
-
-
-def uniform_breaks(low: Tensor, high: Tensor, grid: int) -> Tensor:
-    """Return ``grid + 1`` evenly spaced breakpoints from `low` to `high`, both of shape (inputs,).
-
-    Examples
-    --------
-    >>> uniform_breaks(torch.tensor([0.0]), torch.tensor([1.0]), 4)
-    tensor([[0.0000, 0.2500, 0.5000, 0.7500, 1.0000]])
-    """
-    share = torch.linspace(0, 1, grid + 1, dtype=low.dtype, device=low.device)
-    # Weighted this way both ends come out exactly, whatever their sizes.
-    return low[:, None] * (1 - share) + high[:, None] * share
-
-
-def adaptive_breaks(x: Tensor, low: Tensor, high: Tensor, grid: int, grid_eps: float) -> Tensor:
-    """Blend evenly spaced breakpoints with the quantiles of the data.
-
-    Parameters
-    ----------
-    x : Tensor of shape (rows, inputs)
-        Data whose quantiles are taken; at least one row.
-    low, high : Tensors of shape (inputs,)
-        Ends of the range, which the data should lie within.
-    grid : int
-        Number of intervals.
-    grid_eps : float
-        1 gives even spacing, 0 equal counts of data in every interval.  A small share of the even
-        grid always stays, so that repeated values cannot make two knots coincide.
-
-    Returns
-    -------
-    Tensor of shape (inputs, grid + 1), strictly increasing
-    """
-    even = uniform_breaks(low, high, grid)
-    if grid_eps >= 1:
-        return even
-    share = max(grid_eps, _LEAST_UNIFORM_SHARE)
-    levels = torch.linspace(0, 1, grid + 1, dtype=x.dtype, device=x.device)
-    ranked = x.sort(dim=0).values
-    position = levels * (len(x) - 1)
-    below = position.floor().long()
-    above = position.ceil().long()
-    fraction = (position - below)[:, None]
-    quantiles = (ranked[below] * (1 - fraction) + ranked[above] * fraction).T
-    quantiles = quantiles.clamp(low[:, None], high[:, None])
-    quantiles = torch.cat([low[:, None], quantiles[:, 1:-1], high[:, None]], dim=1)
-    return share * even + (1 - share) * quantiles
-
-
-def domain(knots: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the two ends, each of shape (inputs,), between which the splines are defined."""
-    return knots[:, k], knots[:, -k - 1]
-
-
-def greville(knots: Tensor, k: int) -> Tensor:
-    """Return the Greville abscissae, the coefficients of the identity: shape (inputs, grid + k)."""
-    return knots[:, 1:-1].unfold(1, k, 1).mean(dim=2)
 
 
 def local_bases(
@@ -282,18 +210,10 @@ def _cardinal_pieces(k: int, derivative: int) -> list[list[float]]:
         pieces = higher
     for _ in range(derivative):
         pieces = [
-            [power * value for power, value in enumerate(piece)][1:] + [Fraction(0)]
+            [*(power * value for power, value in enumerate(piece) if power), Fraction(0)]
             for piece in pieces
         ]
     return [[float(piece[power]) for piece in pieces] for power in range(k + 1)]
-
-
-def is_uniform(knots: Tensor) -> bool:
-    """Tell whether every input's knots are evenly spaced, to rounding."""
-    steps = knots.diff(dim=1)
-    size = knots.abs().amax(dim=1, keepdim=True) + steps.amax(dim=1, keepdim=True)
-    slack = 8 * torch.finfo(knots.dtype).eps * size
-    return bool(((steps - steps.mean(dim=1, keepdim=True)).abs() <= slack).all())
 
 
 def dense(local: LocalBasis, count: int) -> Tensor:

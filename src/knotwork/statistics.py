@@ -1,7 +1,7 @@
-"""How much every edge and node varies over data, without storing anything per edge and sample.
+r"""How much every edge and node varies over data, without storing anything per edge and sample.
 
 A spline edge is linear in its input's features, so its mean and spread follow exactly from their
-mean and covariance, one small matrix an input: :math:`\\sigma^2 = c^T \\mathrm{Cov}(\\Phi)\\, c`.
+mean and covariance, one small matrix an input: :math:`\sigma^2 = c^T \mathrm{Cov}(\Phi)\, c`.
 """
 
 from __future__ import annotations

@@ -17,10 +17,12 @@ def wave(x: Tensor) -> Tensor:
     return torch.sin(3 * x[:, [0]])
 
 
-def rmse(model: KAN, data: dict[str, Tensor], inside: bool = True) -> float:
-    x, y = data["test_input"], data["test_label"]
+@torch.no_grad()
+def rmse(model: KAN, data: dict[str, Tensor], part: str = "test") -> float:
+    """Return the error on rows inside the range of the training rows."""
+    x, y = data[f"{part}_input"], data[f"{part}_label"]
     low, high = data["train_input"].amin(dim=0), data["train_input"].amax(dim=0)
-    rows = ((x >= low) & (x <= high)).all(dim=1) | (not inside)
+    rows = ((x >= low) & (x <= high)).all(dim=1)
     return float((model(x[rows]) - y[rows]).square().mean().sqrt())
 
 
@@ -50,7 +52,7 @@ def test_more_coefficients_than_rows(rows: int) -> None:
     data = create_dataset(wave, 1, train_num=rows, test_num=200)
     model = KAN([1, 1], grid=60)
     model.fit(data, steps=20)
-    assert rmse(model, data) < 0.02
+    assert rmse(model, data) < 0.1
 
 
 def test_refinement_lowers_the_error_on_new_rows() -> None:
@@ -73,13 +75,24 @@ def test_refinement_lowers_the_error_on_new_rows() -> None:
 def test_refining_and_fitting_on_does_not_raise_the_training_loss() -> None:
     data = create_dataset(lambda x: torch.exp(x[:, [0]] * x[:, [1]]), train_num=300, test_num=50)
     model = KAN([2, 2, 1], grid=4)
-    loss = model.fit(data, steps=20).train_loss[-1]
+    model.fit(data, steps=20)
     for grid in (8, 11):
+        before = rmse(model, data, "train")
         model = model.refine(grid)
         history = model.fit(data, steps=10)
-        assert history.train_loss[0] < 1.05 * loss
-        loss = float((model(data["train_input"]) - data["train_label"]).square().mean().sqrt())
-        assert loss <= history.train_loss[0] * (1 + 1e-9)
+        assert history.train_loss[0] < 1.05 * before
+        assert rmse(model, data, "train") <= history.train_loss[0] * (1 + 1e-9)
+
+
+@FEW_ROWS
+def test_smoothness_that_is_asked_for_has_an_effect() -> None:
+    data = create_dataset(wave, 1, train_num=30, test_num=200)
+    errors = []
+    for smoothness in (0.0, 1e-8):
+        model = KAN([1, 1], grid=60)
+        model.fit(data, steps=20, smoothness=smoothness)
+        errors.append(rmse(model, data))
+    assert errors[1] < 0.1 < errors[0]
 
 
 def problem(noise: float, grid: int) -> tuple[NetworkLeastSquares, Tensor]:
@@ -91,8 +104,10 @@ def problem(noise: float, grid: int) -> tuple[NetworkLeastSquares, Tensor]:
 
 
 def test_noise_asks_for_more_smoothness_than_clean_data() -> None:
-    strengths = [choose_smoothness(*problem(noise, 60)) for noise in (0.0, 0.03, 0.3)]
-    assert 0 < strengths[0] < strengths[1] < strengths[2]
+    strengths = [choose_smoothness(*problem(noise, 60)) for noise in (0.0, 0.01, 0.3)]
+    assert 0 < 100 * strengths[0] < strengths[1]
+    # In theory it grows as noise**(16 / 9), here by a factor of 400.
+    assert 10 * strengths[1] < strengths[2]
     assert all(math.isfinite(strength) for strength in strengths)
 
 

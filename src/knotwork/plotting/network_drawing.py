@@ -11,7 +11,8 @@ from torch import Tensor
 
 from .._checks import check_number
 from ..layers import ABSENT, KANLayer
-from ..network import KAN, Nodes
+from ..network import KAN
+from ..nodes import Nodes
 from ..sparsity import Attribution, attribute
 from .labels import drawable, widest_word
 from .network_layout import Box, Layout, Point, arrange
@@ -80,7 +81,7 @@ class DrawnEdge:
         The lines to the inset and on from there.
     """
 
-    l: int  # noqa: E741
+    l: int
     i: int
     j: int
     function: str | None

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import NamedTuple
 
-from ..network import Nodes
+from ..nodes import Nodes
 
 EdgeKey = tuple[int, int, int]
 

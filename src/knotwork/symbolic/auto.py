@@ -103,12 +103,15 @@ class _Snapped:
 
     def agrees(self, other: _Snapped) -> bool:
         """Tell whether both found the same functions, layer by layer, and fit alike."""
-        layers = zip(self.model.layers, other.model.layers, strict=True)
-        same = all(
-            sorted(f.name for f in mine.functions) == sorted(f.name for f in theirs.functions)
-            for mine, theirs in layers
-        )
+        same = _names_by_layer(self.model) == _names_by_layer(other.model)
         return same and self.loss <= 1.1 * other.loss and other.loss <= 1.1 * self.loss
+
+
+def _names_by_layer(model: KAN) -> list[list[str]]:
+    return [
+        sorted(function.name for function in model.layer(level).functions)
+        for level in range(model.depth)
+    ]
 
 
 def auto_symbolic(
@@ -158,7 +161,7 @@ def auto_symbolic(
     report = SnapReport(
         {
             (l, i, j): layer.functions[position].name
-            for l in range(model.depth)  # noqa: E741
+            for l in range(model.depth)
             for layer in [model.layer(l)]
             for position, (i, j) in enumerate(layer.symbolic_edges.tolist())
         },
@@ -263,11 +266,11 @@ def _without_idle_edges(model: KAN, samples: Samples, loss: float) -> tuple[KAN,
     statistics = network_statistics(model, samples.inputs)
     idle = [
         (l, i, j)
-        for l, layer in enumerate(statistics)  # noqa: E741
+        for l, layer in enumerate(statistics)
         for i, j in (layer.relative_spread < _NEGLIGIBLE).nonzero().tolist()
         if int(model.layer(l).kind[i, j]) != ABSENT
     ]
-    for l, i, j in idle:  # noqa: E741
+    for l, i, j in idle:
         trial = model.copy()
         trial.layer(l).remove_edge(i, j, statistics[l].edge_mean[i, j])
         reached = polish(trial, samples, _FREE_STEPS, follow=False)

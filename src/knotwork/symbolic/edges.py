@@ -33,7 +33,7 @@ class Suggestions(Sequence[EdgeFit]):
         return iter(self.fits)
 
     def __str__(self) -> str:
-        rows = [("function", "R^2", "cost", "a", "b", "c", "d")]
+        rows: list[tuple[str, ...]] = [("function", "R^2", "cost", "a", "b", "c", "d")]
         for fit in self.fits:
             constants = (f"{value:.4g}" for value in (fit.a, fit.b, fit.c, fit.d))
             cost = f"{fit.function.cost:g}"
@@ -49,7 +49,7 @@ class Suggestions(Sequence[EdgeFit]):
 @torch.no_grad()
 def suggest_symbolic(
     model: KAN,
-    l: int,  # noqa: E741
+    l: int,
     i: int,
     j: int,
     lib: Sequence[str | SymbolicFunction] | None = None,
@@ -74,14 +74,14 @@ def suggest_symbolic(
         edge is constant over the data.
     """
     functions = resolve(lib)
-    l, i, j = model.check_edge(l, i, j)  # noqa: E741
+    l, i, j = model.check_edge(l, i, j)
     inputs = model.trace(model.inputs_or_recent(X))[0][l].inputs
     return Suggestions(tuple(fit_layer_edges(model, l, [(i, j)], inputs, functions)[0]))
 
 
 def fit_layer_edges(
     model: KAN,
-    l: int,  # noqa: E741
+    l: int,
     edges: list[tuple[int, int]],
     inputs: Tensor,
     functions: Sequence[SymbolicFunction],
@@ -102,7 +102,7 @@ def fit_layer_edges(
 @torch.no_grad()
 def fix_symbolic(
     model: KAN,
-    l: int,  # noqa: E741
+    l: int,
     i: int,
     j: int,
     function: str | SymbolicFunction,
@@ -130,7 +130,7 @@ def fix_symbolic(
         If the edge is absent, constant over the data, or the function's domain cannot hold it.
     """
     record = get(function)
-    l, i, j = model.check_edge(l, i, j)  # noqa: E741
+    l, i, j = model.check_edge(l, i, j)
     layer = model.layer(l)
     if int(layer.kind[i, j]) == ABSENT:
         raise ValueError(f"edge ({l}, {i}, {j}) is absent (pruned), so no function can go there.")
@@ -147,7 +147,7 @@ def fix_symbolic(
     return fits[0].r2
 
 
-def place(model: KAN, l: int, i: int, j: int, fit: EdgeFit) -> None:  # noqa: E741
+def place(model: KAN, l: int, i: int, j: int, fit: EdgeFit) -> None:
     """Put a fitted function on an edge, in place."""
     model.fresh = False
     model.layer(l).set_symbolic(i, j, fit.function, fit.a, fit.b, fit.c, fit.d)

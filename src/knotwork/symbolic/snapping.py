@@ -81,7 +81,7 @@ def spline_edges(model: KAN) -> list[EdgeKey]:
     """List the edges that are still splines."""
     return [
         (l, i, j)
-        for l in range(model.depth)  # noqa: E741
+        for l in range(model.depth)
         for i, j in (model.layer(l).kind == SPLINE).nonzero().tolist()
     ]
 
@@ -128,7 +128,7 @@ def _branches(
     """List the edges and functions to try next: the best few of the best-described edges."""
     traces, _ = model.trace(samples.inputs)
     ranked: list[tuple[EdgeKey, list[EdgeFit]]] = []
-    for l, trace in enumerate(traces):  # noqa: E741
+    for l, trace in enumerate(traces):
         edges = [(i, j) for level, i, j in spline_edges(model) if level == l]
         if edges:
             fits = fit_layer_edges(model, l, edges, trace.inputs, functions)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ..data import Samples, as_dataset
@@ -25,6 +24,10 @@ class Batches(ABC):
         """Go through all rows once."""
 
     @abstractmethod
+    def double(self) -> Batches:
+        """Return the same rows in float64."""
+
+    @abstractmethod
     def sample(self, rows: int) -> Samples:
         """Return up to about `rows` rows that stand for all, always the same ones."""
 
@@ -39,6 +42,10 @@ class TensorBatches(Batches):
     def __iter__(self) -> Iterator[Samples]:
         for start in range(0, len(self.samples), self.rows):
             yield self.samples.take(slice(start, start + self.rows))
+
+    def double(self) -> TensorBatches:
+        """Return the same rows in float64."""
+        return TensorBatches(self.samples.to(torch.float64), self.rows)
 
     def sample(self, rows: int) -> Samples:
         """Return evenly spaced rows."""

@@ -83,12 +83,11 @@ class LevenbergMarquardtMethod(Method):
 
     def step(self) -> str:
         """Take one damped Gauss-Newton step."""
-        if self.smooths:
-            if self._steps in SMOOTHING_STEPS:
-                self._smooth()
-        elif self._weights.lamb or self._weights.smoothness:
-            if self._steps % _RENEWAL_STEPS == 0:
-                self._penalise(self._weights)
+        penalised = self._weights.lamb or self._weights.smoothness
+        if self.smooths and self._steps in SMOOTHING_STEPS:
+            self._smooth()
+        elif penalised and self._steps % _RENEWAL_STEPS == 0:
+            self._penalise(self._weights)
         self._steps += 1
         before = self._solver.refused
         outcome = self._solver.step()

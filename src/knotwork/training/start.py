@@ -67,7 +67,7 @@ def _scale_to(model: KAN, sample: Samples, loss: Loss, seed: int) -> None:
     tiny = torch.finfo(outputs.dtype).tiny
     ratio = targets.std(dim=0, correction=0) / outputs.std(dim=0, correction=0).clamp(min=tiny)
     ratio = torch.where(ratio.isfinite() & (ratio > 0), ratio, torch.ones_like(ratio))
-    last.coefficients *= ratio
+    last.coefficients.mul_(ratio)
     if last.residual_weight is not None:
-        last.residual_weight *= ratio
+        last.residual_weight.mul_(ratio)
     last.bias += targets.mean(dim=0) - model(sample.inputs).mean(dim=0)

@@ -1,0 +1,16 @@
+"""The command line, ``knotwork``; it needs the extra packages of ``knotwork[cli]``."""
+
+import sys
+from importlib.util import find_spec
+
+
+def main() -> None:
+    """Run the command line, or say in one line what it is missing."""
+    missing = [name for name in ("click", "rich") if find_spec(name) is None]
+    if missing:
+        sys.exit(
+            f'knotwork: the command line needs {" and ".join(missing)}: pip install "knotwork[cli]"'
+        )
+    from .app import app
+
+    app(prog_name="knotwork")

@@ -1,0 +1,70 @@
+"""What commands print: results to standard output, remarks to standard error.
+
+Nothing is cut or wrapped in a pipe, where there are no colours either.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+# Wide enough that no table is cut where there is no terminal to be narrow.
+_PIPE_WIDTH = 10_000
+
+
+def say(text: str = "", style: str = "") -> None:
+    """Print a line of results."""
+    _console().print(Text(text, style), soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """Print a remark to standard error."""
+    _console(stderr=True).print(Text(f"note: {text}", "yellow"), soft_wrap=True)
+
+
+def complain(text: str) -> None:
+    """Print what went wrong to standard error, in one line."""
+    line = Text("error: ", "bold red") + Text(" ".join(text.split()), "default")
+    _console(stderr=True).print(line, soft_wrap=True)
+
+
+def tell_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table, its first column to the left and the others to the right."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for column, name in enumerate(header):
+        table.add_column(name, justify="right" if column else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    _console().print(table)
+
+
+def busy(text: str) -> AbstractContextManager[Any]:
+    """Show on a terminal that something goes on for as long as the context lasts."""
+    return _console(stderr=True).status(text)
+
+
+@contextmanager
+def warnings_as_notes() -> Generator[None, None, None]:
+    """Print the library's warnings as remarks, and leave out those of other packages."""
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        note(str(message))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("always", category=UserWarning)
+        warnings.showwarning = show
+        yield
+
+
+def _console(*, stderr: bool = False) -> Console:
+    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _PIPE_WIDTH
+    return console
