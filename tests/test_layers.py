@@ -9,7 +9,9 @@ from torch import nn
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, vmap
 
 from knotwork import KAN, LIBRARY, KANLayer, SymbolicFunction, splines
-from knotwork.layers import ABSENT, RESIDUALS, SPLINE, SYMBOLIC, moved_range
+from knotwork.knots import moved_range
+from knotwork.layers import ABSENT, SPLINE, SYMBOLIC
+from knotwork.residuals import RESIDUALS
 
 F64 = torch.float64
 SOFTSIGN = SymbolicFunction("softsign", lambda x: x / (1 + x.abs()), lambda x: x / (1 + abs(x)))
@@ -20,7 +22,7 @@ def source(seed=0):
 
 
 def normal(*shape, seed=1):
-    return torch.randn(*shape, generator=source(seed), dtype=F64)
+    return torch.randn(shape, generator=source(seed), dtype=F64)
 
 
 def layer_of(inputs=3, outputs=2, *arguments, seed=0, **options):
@@ -187,14 +189,15 @@ def test_inputs_that_do_not_fit_are_told():
 # -- the start -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("width", [32, 64])
-@pytest.mark.parametrize("residual", [*RESIDUALS, None])
+@pytest.mark.parametrize(
+    ("width", "residual"), [(64, "silu"), *((32, residual) for residual in (*RESIDUALS, None))]
+)
 @pytest.mark.parametrize("law", ["normal", "uniform"])
 def test_activations_keep_their_size_through_depth(width, residual, law):
     if law == "normal":
-        x = normal(400, width)
+        x = normal(200, width)
     else:
-        x = math.sqrt(3) * (2 * torch.rand(400, width, generator=source(), dtype=F64) - 1)
+        x = math.sqrt(3) * (2 * torch.rand(200, width, generator=source(), dtype=F64) - 1)
     squares, variances = [], []
     for seed in range(3):
         model = KAN([width] * 9, seed=seed, residual=residual)
@@ -209,8 +212,8 @@ def test_activations_keep_their_size_through_depth(width, residual, law):
 
 @pytest.mark.parametrize("residual", [*RESIDUALS, None])
 def test_a_start_on_data_keeps_its_scale_whatever_its_units(residual):
-    layer = layer_of(40, 40, residual=residual)
-    x = normal(500, 40)
+    layer = layer_of(20, 20, residual=residual)
+    x = normal(300, 20)
     layer.reset_parameters(source(), x)
     reference = layer(x).detach()
     assert 1 / 2 < float(reference.var(dim=0).mean()) < 2
@@ -222,9 +225,9 @@ def test_a_start_on_data_keeps_its_scale_whatever_its_units(residual):
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, -7e8])
 def test_a_start_on_a_constant_input_stays_of_ordinary_size(constant):
-    layer = layer_of(2, 3)
-    x = normal(1000, 2)
-    x[:, 1] = constant
+    """The standard deviation of one number repeated is not 0 but rounding."""
+    layer = layer_of(1, 3)
+    x = torch.full((1000, 1), constant, dtype=F64)
     layer.reset_parameters(source(), x)
     assert float(layer.coefficients.detach().abs().max()) < 100
     assert bool(layer(x).isfinite().all())
@@ -458,13 +461,13 @@ def test_awkward_data_neither_breaks_the_grid_nor_the_gradients(name, grid_eps):
     assert bool((layer.knots.diff(dim=1) > 0).all())
     low, high = splines.domain(layer.knots, layer.k)
     assert bool(((x >= low) & (x <= high)).all())
-    x = x.clone().requires_grad_()
-    y = layer(x)
-    # The data lies in few places, which the knots can follow; the size that of the edges there.
-    scale = 1 + float(before.abs().max())
+    after = layer(x).detach()
     if len(x) < 4 or float((x.amax(dim=0) - x.amin(dim=0)).max()) < 1e-6:
-        torch.testing.assert_close(y.detach(), before, rtol=0, atol=1e-6 * scale)
-    y.sum().backward()
+        # So few or so close points that the splines can follow the old functions exactly.
+        scale = 1 + float(before.abs().max())
+        torch.testing.assert_close(after, before, rtol=0, atol=1e-6 * scale)
+    x = x.clone().requires_grad_()
+    layer(x).sum().backward()
     assert all(bool(p.grad.isfinite().all()) for p in (x, *layer.parameters()))
 
 
@@ -615,6 +618,14 @@ def test_single_precision():
 # -- composing with torch ------------------------------------------------------------------------
 
 
+# What torch itself says of its own code when torch.func first uses it.
+ignore_torchs_own = pytest.mark.filterwarnings(
+    "ignore:.torch.jit.script. is deprecated:DeprecationWarning",
+    r"ignore:torch.searchsorted\(\). input value tensor is non-contiguous:UserWarning",
+)
+
+
+@ignore_torchs_own
 @pytest.mark.parametrize("make", [mixed_layer, awkward_layer])
 def test_torch_func_agrees_with_autograd(make):
     layer = make()
@@ -643,6 +654,7 @@ def test_torch_func_agrees_with_autograd(make):
     torch.testing.assert_close(forward, vmap(jacrev(lambda row: one(parameters, row)))(x))
 
 
+@ignore_torchs_own
 @pytest.mark.parametrize("make", [mixed_layer, awkward_layer])
 def test_second_derivatives_agree_with_autograd(make):
     layer = make()
@@ -655,10 +667,12 @@ def test_second_derivatives_agree_with_autograd(make):
 
 @pytest.mark.parametrize("k", [2, 3, 5])
 def test_gradients_of_gradients_are_right(k):
-    layer = mixed_layer(grid=3, k=k)
+    layer = layer_of(2, 2, 2, k)
+    layer.set_symbolic(0, 1, LIBRARY["sin"], 2.0, 0.3, -1.5, 0.25)
+    layer.remove_edge(1, 1)
     names = [name for name, _ in layer.named_parameters()]
     values = tuple(p.detach().clone().requires_grad_() for p in layer.parameters())
-    x = normal(4, 3).requires_grad_()
+    x = normal(2, 2).requires_grad_()
 
     def evaluated(x, *values):
         return functional_call(layer, dict(zip(names, values, strict=True)), (x,))

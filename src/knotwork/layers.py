@@ -517,7 +517,9 @@ class KANLayer(nn.Module):
         part.affine = nn.Parameter(self.affine.detach()[positions])
         part.knots = self.knots[rows]
         part.kind = self.kind[rows][:, columns]
-        part.coefficients = nn.Parameter(self.coefficients.detach()[rows][:, :, columns])
+        part.coefficients = nn.Parameter(
+            self.coefficients.detach()[rows][:, :, columns].contiguous()
+        )
         if self.residual_weight is not None:
             part.residual_weight = nn.Parameter(self.residual_weight.detach()[rows][:, columns])
         part.bias = nn.Parameter(self.bias.detach()[columns])

@@ -41,7 +41,7 @@ def demo(out: Path | None, seed: int, width: int) -> None:
     stages = _Stages(data)
     trained = model.fit(data, lamb=_SPARSITY)
     stages.tell("train", model, f"{model.width}, {model.edge_count()} splines, sparse")
-    trained_picture = model.plot() if out else None
+    before_pruning = model.copy()
 
     model = model.prune()
     stages.tell("prune", model, f"{model.width}, {model.edge_count()} splines left")
@@ -61,11 +61,8 @@ def demo(out: Path | None, seed: int, width: int) -> None:
         say("\nThis is not the function behind the rows: try another --seed or --width.")
 
     if out is not None:
-        pictures = _pictures(splines, model, [trained, pruned])
-        if trained_picture is not None:
-            pictures["1-trained.png"] = trained_picture
         say(f"\nPictures in {out}:")
-        for name, figure in sorted(pictures.items()):
+        for name, figure in _pictures(before_pruning, splines, model, [trained, pruned]).items():
             write_picture(figure, out / name)
             say(f"  {name}")
 
@@ -96,14 +93,16 @@ def _is_target(formula: sympy.Expr, symbols: list[sympy.Symbol]) -> bool:
     return sympy.simplify(formula - sympy.exp(sympy.sin(sympy.pi * first) + second**2)) == 0
 
 
-def _pictures(splines: KAN, symbolic: KAN, histories: list[History]) -> dict[str, Figure]:
-    """Draw everything but the network before pruning."""
-    edge = int(splines.attribute().edges[0][0].argmax())
+def _pictures(
+    trained: KAN, pruned: KAN, symbolic: KAN, histories: list[History]
+) -> dict[str, Figure]:
+    strongest = int(pruned.attribute().edges[0][0].argmax())
     return {
-        "2-pruned.png": splines.plot(),
+        "1-trained.png": trained.plot(),
+        "2-pruned.png": pruned.plot(),
         "3-symbolic.png": symbolic.plot(),
-        "4-one-edge.png": plot_edge(splines[0, 0, edge]),
+        "4-one-edge.png": plot_edge(pruned[0, 0, strongest]),
         "5-training.png": plot_history(histories),
-        "why-splines.png": plot_interpolation(),
-        "b-splines.png": plot_basis(),
+        "6-why-splines.png": plot_interpolation(),
+        "7-b-splines.png": plot_basis(),
     }

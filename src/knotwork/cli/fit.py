@@ -22,8 +22,8 @@ _SPARSITY = 3e-3
 # Where width or grid are not given: training rows to have for every parameter.
 _ROWS_PER_PARAMETER = 3
 _MOST_HIDDEN, _MOST_GRID = 5, 5
-# A formula whose error grew by more than this factor deserves a remark.
-_MUCH_WORSE = 2.0
+# A formula whose R^2 is lower by more than this deserves a remark.
+_CLEARLY_LESS = 0.01
 _DIGITS = 6
 
 
@@ -217,12 +217,12 @@ def _equation(target: str, formula: sympy.Basic) -> str:
 
 
 def _doubt(stages: Sequence[Stage]) -> None:
-    """Remark on a formula that fits worse than the splines did."""
-    before, after = ((stage.test or stage.train)[0] for stage in stages[-2:])
-    if after > _MUCH_WORSE * before:
+    """Remark on a formula that explains clearly less than the splines did."""
+    before, after = ((stage.test or stage.train)[1] for stage in stages[-2:])
+    if after < before - _CLEARLY_LESS:
         note(
-            f"the formula's error is {after / before:.3g} times that of the splines: try other "
-            "functions (--lib), another --width or --seed."
+            f"the formula explains less than the splines, R^2 {after:.3f} instead of {before:.3f}: "
+            "try other functions (--lib), another --width or --seed."
         )
 
 
