@@ -87,7 +87,9 @@ def test_the_width_is_copied():
         ({"activation": "sulu"}, ValueError, "activation must be one of .* Did you mean 'silu'"),
         ({"seed": -1}, ValueError, "seed must be from 0"),
         ({"seed": 2**63}, ValueError, "seed must be from 0"),
-        ({"dtype": torch.int64}, TypeError, "dtype must be a floating-point type"),
+        ({"dtype": torch.int64}, TypeError, "dtype must be a floating dtype of torch"),
+        ({"dtype": "float32"}, TypeError, "dtype must be a floating dtype of torch"),
+        ({"device": "tape"}, ValueError, "device 'tape' cannot be used here"),
     ],
 )
 def test_arguments_that_cannot_be_right_are_told(options, error, message):

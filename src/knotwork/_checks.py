@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -83,3 +83,14 @@ def check_number(
             f"{argument} must be {'above' if strict else 'at least'} {low}; got {number}."
         )
     return number
+
+
+def check_range(grid_range: Any) -> tuple[float, float]:
+    """Return a pair (low, high) of finite numbers with low < high, or raise ValueError."""
+    if not isinstance(grid_range, Sequence) or isinstance(grid_range, str) or len(grid_range) != 2:
+        raise ValueError(f"grid_range must be a pair (low, high); got {grid_range!r}.")
+    low = check_number(grid_range[0], "grid_range[0]")
+    high = check_number(grid_range[1], "grid_range[1]")
+    if low >= high:
+        raise ValueError(f"grid_range must be (low, high) with low < high; got {grid_range!r}.")
+    return low, high

@@ -240,6 +240,7 @@ class _LayerPlan:
             "kind": (torch.uint8, edges),
             "symbolic_edges": (torch.int64, (symbols, 2)),
             "offsets": (dtype, (symbols,)),
+            "replaced": (torch.uint8, (symbols,)),
             "coefficients": (dtype, (self.inputs, self.grid + self.k, self.sums)),
             "bias": (dtype, (self.sums,)),
             "affine": (dtype, (symbols, 3)),

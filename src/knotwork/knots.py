@@ -115,10 +115,7 @@ def moved_range(x: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         width, around the data if it lies outside.
     """
     least, most = x.amin(dim=0), x.amax(dim=0)
-    spread = most - least
-    size = torch.maximum(least.abs(), most.abs())
-    # Below this spread the knots would be closer than the numbers can tell apart.
-    still = spread <= 1e3 * torch.finfo(x.dtype).eps * size.clamp(min=torch.finfo(x.dtype).tiny)
+    spread, still = most - least, ~varies(x)
     margin = MARGIN * spread
     covered = (least >= low) & (most <= high)
     half = (high - low) / 2
@@ -128,3 +125,10 @@ def moved_range(x: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         torch.where(still, centre - half, least - margin),
         torch.where(still, centre + half, most + margin),
     )
+
+
+def varies(x: Tensor) -> Tensor:
+    """Tell which inputs of `x`, shape (rows, inputs), vary by more than rounding: (inputs,) bool."""
+    least, most = x.amin(dim=0), x.amax(dim=0)
+    size = torch.maximum(least.abs(), most.abs()).clamp(min=torch.finfo(x.dtype).tiny)
+    return most - least > 1e3 * torch.finfo(x.dtype).eps * size

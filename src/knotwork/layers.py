@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from . import splines
-from ._checks import check_choice, check_index, check_integer
+from ._checks import check_choice, check_index, check_integer, check_number, check_range
 from .functions import SymbolicFunction, get
 from .knots import (
     adaptive_breaks,
@@ -32,6 +32,7 @@ from .knots import (
     is_uniform,
     moved_range,
     uniform_breaks,
+    varies,
 )
 from .residuals import RESIDUALS, Residual
 from .splines import Extrapolation
@@ -99,6 +100,7 @@ class KANLayer(nn.Module):
     kind: Tensor
     symbolic_edges: Tensor
     offsets: Tensor
+    replaced: Tensor
 
     def __init__(
         self,
@@ -125,6 +127,9 @@ class KANLayer(nn.Module):
         check_choice(extrapolation, "extrapolation", splines.EXTRAPOLATIONS)
         self.residual = residual
         self.extrapolation: Extrapolation = extrapolation
+        grid_range = check_range(grid_range)
+        if not 0 <= check_number(grid_eps, "grid_eps") <= 1:
+            raise ValueError(f"grid_eps must be from 0 (quantiles) to 1 (even); got {grid_eps}.")
         self.grid_eps = float(grid_eps)
         self.functions: list[SymbolicFunction] = []
         self._uniform: tuple[Tensor, bool] | None = None
@@ -141,6 +146,7 @@ class KANLayer(nn.Module):
         self.register_buffer("kind", torch.full(edges, SPLINE, dtype=torch.uint8, device=device))
         self.register_buffer("symbolic_edges", torch.zeros(0, 2, dtype=torch.int64, device=device))
         self.register_buffer("offsets", torch.zeros(0, **options))
+        self.register_buffer("replaced", torch.zeros(0, dtype=torch.uint8, device=device))
         self.coefficients = nn.Parameter(
             torch.zeros(in_features, grid + k, out_features, **options)
         )
@@ -178,7 +184,7 @@ class KANLayer(nn.Module):
             self.update_grid(x)
             centre, spread = x.mean(dim=0), x.std(dim=0)
             low, high = domain(self.knots, self.k)
-            spread = torch.where(spread > 0, spread, (high - low) / 2)
+            spread = torch.where(varies(x), spread, (high - low) / 2)
         abscissae = greville(self.knots, self.k)
         ramp = ((abscissae - centre[:, None]) / spread[:, None])[..., None] * draw["ramp"][:, None]
         # Noise tapers off at the ends, where linear extrapolation would blow its slope up.
@@ -377,23 +383,25 @@ class KANLayer(nn.Module):
             self.unset_symbolic(i, j)
         edge = torch.tensor([[i, j]], device=self.symbolic_edges.device)
         with torch.no_grad():
+            replaced = self.kind[i, j].reshape(1).clone()
             self.kind[i, j] = SYMBOLIC
             self.symbolic_edges = torch.cat([self.symbolic_edges, edge])
             self.offsets = torch.cat([self.offsets, self.offsets.new_tensor([d])])
+            self.replaced = torch.cat([self.replaced, replaced])
             row = self.affine.new_tensor([[a, b, c]])
             self.affine = nn.Parameter(torch.cat([self.affine.detach(), row]))
             self.bias[j] += d
         self.functions.append(function)
 
     def unset_symbolic(self, i: int, j: int) -> None:
-        """Give edge (i, j) the spline back that it had before `set_symbolic`."""
+        """Give edge (i, j) back what it was before `set_symbolic`."""
         position = self._symbolic_position(i, j)
         if position is None:
             raise ValueError(f"edge ({i}, {j}) is not symbolic, so there is nothing to undo.")
         with torch.no_grad():
             self.bias[j] -= self.offsets[position]
+        self.kind[i, j] = self.replaced[position]
         self._forget_symbolic(position)
-        self.kind[i, j] = SPLINE
 
     def remove_edge(self, i: int, j: int, constant: Tensor | float = 0.0) -> None:
         """Make edge (i, j) absent, adding `constant` to its node's bias in its place."""
@@ -408,6 +416,7 @@ class KANLayer(nn.Module):
         keep = torch.arange(len(self.functions), device=self.symbolic_edges.device) != position
         self.symbolic_edges = self.symbolic_edges[keep]
         self.offsets = self.offsets[keep]
+        self.replaced = self.replaced[keep]
         self.affine = nn.Parameter(self.affine.detach()[keep])
         del self.functions[position]
 
@@ -427,8 +436,13 @@ class KANLayer(nn.Module):
         """
         if len(x) == 0:
             return
-        x = x[:: max(1, len(x) // _MOST_ROWS)] if len(x) > _MOST_ROWS else x
+        if not bool(x.isfinite().all()):
+            raise ValueError(
+                "X holds values that are not finite, so the grid was left as it was: drop those "
+                "rows, or look for what made the network's values overflow."
+            )
         low, high = moved_range(x, *domain(self.knots, self.k))
+        x = x[:: max(1, len(x) // _MOST_ROWS)]
         breaks = adaptive_breaks(x, low, high, self.grid, self.grid_eps)
         self._move_to(extend_knots(breaks, self.k), x)
 
@@ -473,7 +487,7 @@ class KANLayer(nn.Module):
             current: nn.Parameter = getattr(self, name)
             if saved is not None and saved.shape != current.shape and self._fits(name, saved):
                 setattr(self, name, nn.Parameter(current.new_empty(saved.shape)))
-        for name in ("knots", "symbolic_edges", "offsets"):
+        for name in ("knots", "symbolic_edges", "offsets", "replaced"):
             saved = state_dict.get(prefix + name)
             if saved is not None and self._fits(name, saved):
                 setattr(self, name, getattr(self, name).new_empty(saved.shape))
@@ -514,6 +528,7 @@ class KANLayer(nn.Module):
         edges = [list(entry[1:]) for entry in kept]
         part.symbolic_edges = torch.tensor(edges, device=rows.device).long().reshape(-1, 2)
         part.offsets = self.offsets[positions]
+        part.replaced = self.replaced[positions]
         part.affine = nn.Parameter(self.affine.detach()[positions])
         part.knots = self.knots[rows]
         part.kind = self.kind[rows][:, columns]

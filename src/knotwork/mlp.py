@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ._checks import check_choice, check_integer
 from .data import Dataset
+from .data.matrices import check_device, check_dtype
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -83,9 +84,7 @@ class MLP(nn.Module):
         self.width = _check_width(width)
         self.activation = check_choice(activation, "activation", ACTIVATIONS)
         self.seed = check_integer(seed, "seed", low=0, high=2**63 - 1)
-        if not dtype.is_floating_point:
-            raise TypeError(f"dtype must be a floating-point type, as torch.float64; got {dtype}.")
-        device = torch.empty(0, device=device).device
+        dtype, device = check_dtype(dtype), check_device(device)
         # Made without memory first, since Linear would draw from torch's own random numbers.
         self.layers = nn.ModuleList(
             nn.Linear(inputs, outputs, dtype=dtype, device="meta").to_empty(device=device)

@@ -7,14 +7,14 @@ into the module that does it (`training`, `sparsity`, `symbolic`, `plotting`, `i
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from ._checks import check_index, check_integer, check_number
+from ._checks import check_index, check_integer
 from .data import Dataset
 from .layers import KANLayer
 from .nodes import WidthEntry, parse_width
@@ -106,9 +106,6 @@ class KAN(nn.Module):
         super().__init__()
         entries = parse_width(width)
         self.seed = check_integer(seed, "seed", low=0)
-        grid_range = _check_range(grid_range)
-        if not 0 <= check_number(grid_eps, "grid_eps") <= 1:
-            raise ValueError(f"grid_eps must be from 0 (quantiles) to 1 (even); got {grid_eps}.")
         self.input_count = entries[0].sums
         self.nodes = tuple(entries[1:])
         generator = self._generator()
@@ -483,13 +480,3 @@ class KAN(nn.Module):
         from .io import save
 
         save(self, path)
-
-
-def _check_range(grid_range: Any) -> tuple[float, float]:
-    if not isinstance(grid_range, Sequence | Mapping) or len(grid_range) != 2:
-        raise ValueError(f"grid_range must be a pair (low, high); got {grid_range!r}.")
-    low = check_number(grid_range[0], "grid_range[0]")
-    high = check_number(grid_range[1], "grid_range[1]")
-    if low >= high:
-        raise ValueError(f"grid_range must be (low, high) with low < high; got {grid_range!r}.")
-    return low, high

@@ -44,7 +44,8 @@ def test_every_method_lowers_the_loss(opt: str, outputs: int) -> None:
     model = KAN([2, 3, outputs], grid=4)
     lr = {"Adam": 0.02}.get(opt)
     history = model.fit(rows, opt=opt, steps=METHODS[opt], lr=lr)
-    assert history.train_loss[-1] < 0.5 * history.train_loss[0]
+    assert history.train_loss[-1] < 0.5 * float(rows["train_label"].std(dim=0).square().mean().sqrt())
+    assert history.train_loss[-1] < history.train_loss[0]
     best = history.steps.index(history.best_step)
     assert rmse(model, rows["train_input"], rows["train_label"]) == pytest.approx(
         history.train_loss[best]
@@ -150,7 +151,7 @@ def test_progress_goes_to_standard_error_only(capfd: pytest.CaptureFixture[str])
     KAN([2, 2, 1]).fit(data(), steps=3, progress=True)
     out, err = capfd.readouterr()
     assert out == ""
-    assert "RMSE" in err
+    assert "step" in err
 
 
 def test_the_data_is_not_changed() -> None:
@@ -184,12 +185,11 @@ def test_a_network_that_was_touched_is_not_restarted(change: str) -> None:
     elif change == "mask":
         model = model.prune_edges(1e-9, X=x)
     else:
-        torch.optim.SGD(model.parameters(), lr=0.1)
         model(x).square().mean().backward()
         with torch.no_grad():
             for parameter in model.parameters():
-                assert parameter.grad is not None
-                parameter -= 0.1 * parameter.grad
+                if parameter.grad is not None:
+                    parameter -= 0.1 * parameter.grad
     before = model(x).detach()
     model.fit(data(), steps=0)
     assert torch.allclose(model(x), before, atol=1e-12)
@@ -241,7 +241,7 @@ def test_never_ends_worse_than_it_started(
     assert end == pytest.approx(history.train_loss[history.steps.index(history.best_step)], rel=1e-6)
 
 
-@pytest.mark.parametrize("shift", [0.0, 1e6])
+@pytest.mark.parametrize("shift", [0.0, 1e3, 1e6])
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 def test_units_and_origin_of_the_data_do_not_matter(scale: float, shift: float) -> None:
     rows = data()
@@ -249,10 +249,7 @@ def test_units_and_origin_of_the_data_do_not_matter(scale: float, shift: float) 
     y = (rows["train_label"] + shift) / scale
     model = KAN([2, 2, 1])
     model.fit((x, y), steps=20)
-    reference = KAN([2, 2, 1])
-    reference.fit((rows["train_input"], rows["train_label"]), steps=20)
-    relative = rmse(model, x, y) * scale
-    assert relative < 3 * rmse(reference, rows["train_input"], rows["train_label"]) + 1e-4
+    assert rmse(model, x, y) * scale < 5e-3
 
 
 @pytest.mark.parametrize("opt", METHODS)
@@ -264,6 +261,7 @@ def test_dead_nodes_keep_everything_finite(opt: str) -> None:
         model.layer(1).coefficients[1] = 0
         model.layer(1).residual_weight[1] = 0
     history = model.fit(data(), opt=opt, steps=METHODS[opt], lamb=1e-3)
+    assert max(history.train_loss) < 3 * history.train_loss[0]
     assert all(bool(p.isfinite().all()) for p in model.parameters())
     assert bool(model.layer(1).knots.diff(dim=1).gt(1e-6).all())
     assert history.train_loss[-1] < history.train_loss[0]
@@ -274,9 +272,8 @@ def test_dead_nodes_keep_everything_finite(opt: str) -> None:
 def test_the_smallest_problem(opt: str) -> None:
     x = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
     model = KAN([1, 1])
-    history = model.fit((x, 3 * x + 1), opt=opt, steps=METHODS[opt])
-    assert history.train_loss[-1] <= history.train_loss[0]
-    assert bool(model(x).isfinite().all())
+    model.fit((x, 3 * x + 1), opt=opt, steps=METHODS[opt])
+    assert rmse(model, x, 3 * x + 1) < 1.0
 
 
 @FEW_ROWS

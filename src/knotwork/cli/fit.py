@@ -18,9 +18,9 @@ from .console import busy, note, say, tell_table
 from .files import check_folder, write_picture, write_text
 
 # Sparsity before pruning and snapping.
-_SPARSITY = 3e-3
+_SPARSITY = 1e-2
 # Where width or grid are not given: training rows to have for every parameter.
-_ROWS_PER_PARAMETER = 3
+_ROWS_PER_PARAMETER = 5
 _MOST_HIDDEN, _MOST_GRID = 5, 5
 # A formula whose R^2 is lower by more than this deserves a remark.
 _CLEARLY_LESS = 0.01
@@ -198,9 +198,10 @@ def _tell_stages(stages: Sequence[Stage]) -> None:
 def _tell_importance(model: KAN) -> None:
     """Print what the inputs matter, the most important one first."""
     names = model.input_names or [f"x_{index + 1}" for index in range(model.input_count)]
-    ranked = sorted(zip(model.attribute().inputs.tolist(), names, strict=True), reverse=True)
+    scores = model.attribute().inputs
+    ranked = scores.argsort(descending=True, stable=True).tolist()
     say()
-    tell_table(["input", "importance"], [[name, f"{score:.3f}"] for score, name in ranked])
+    tell_table(["input", "importance"], [[names[i], f"{float(scores[i]):.3f}"] for i in ranked])
 
 
 def _formula(model: KAN) -> sympy.Expr:

@@ -37,8 +37,6 @@ _GRID_SHARE = 0.5
 _MOST_GRID_STEPS = 50
 # Records between looks at whether the grid still fits.
 _GRID_INTERVALS = {"LM": 4, "LBFGS": 2}
-# While smoothness is chosen from the data, the training loss may rise by this factor.
-_SMOOTHING_SLACK = 1.5
 
 
 @dataclass(frozen=True)
@@ -117,18 +115,18 @@ class Loop:
                     bar.update()
                     if step % self.every and step != steps and not stopped:
                         continue
-                    now = self._evaluate()
+                    now = self._evaluate(method.extra_penalty())
                     self._record(step, now, began)
-                    bar.set_postfix_str(f"{history.metric} {history.train_loss[-1]:.3g}", False)
-                    keeper.see(step, now, _SMOOTHING_SLACK if method.smooths else 1.0)
-                    stopped = (
-                        self._asked_to_stop(callbacks, step) or keeper.patience_over or stopped
-                    )
+                    text = f"{history.metric} {history.train_loss[-1]:.3g}"
+                    bar.set_postfix_str(text, refresh=step == steps or bool(stopped))
+                    keeper.see(step, now, method.era)
+                    asked = self._asked_to_stop(callbacks, step)
+                    stopped = asked or keeper.patience_over or stopped
                     if stopped:
                         history.status = stopped
                         break
         finally:
-            history.best_step = keeper.restore()
+            history.best_step = keeper.restore(lambda: self._evaluate(method.extra_penalty()))
         history.refused = method.refused
         return history
 
@@ -172,7 +170,7 @@ class Loop:
         model.update_grid(self.sample.inputs)
         return True
 
-    def _evaluate(self) -> _Evaluation:
+    def _evaluate(self, extra_penalty: float = 0.0) -> _Evaluation:
         train = self._mean_loss(self.batches)
         test = math.nan if self.test is None else self._mean_loss(self.test)
         penalty = 0.0
@@ -184,7 +182,8 @@ class Loop:
                     penalty = float(sparsity_measure(self.model, rows, weights))
                 else:
                     penalty = float(sparsity_penalty(self.model, rows, weights)[0])
-        return _Evaluation(train, test, penalty, train / self.variance + penalty)
+        objective = train / self.variance + penalty + extra_penalty
+        return _Evaluation(train, test, penalty, objective)
 
     @torch.no_grad()
     def _mean_loss(self, batches: Batches) -> float:
@@ -216,35 +215,33 @@ class _Evaluation:
 
 
 class _Keeper:
-    """Keeps the best parameters met."""
+    """Keeps the best parameters met.
+
+    The best is judged by the test loss if there is patience for it, otherwise by the objective.
+    Where a method changes what it minimises (smoothness chosen anew, knots moved), values from
+    before say nothing any more: a new era begins with the parameters it finds.
+    """
 
     def __init__(self, model: nn.Module, first: _Evaluation, patience: int | None) -> None:
         self._model = model
         self._patience = patience
         self.first = first
         self._first_state = self._best_state = _copy_of_state(model)
-        self._best, self._best_step = first, 0
-        self._lowest = self._judge(first)
+        self._best, self._best_step, self._era = first, 0, 0
         self._idle = 0
 
     def _judge(self, evaluation: _Evaluation) -> float:
         value = evaluation.objective if self._patience is None else evaluation.test
         return value if math.isfinite(value) else math.inf
 
-    def see(self, step: int, now: _Evaluation, slack: float) -> None:
-        """Look at the network after a step.
-
-        `slack` above 1 takes the latest of what is about as good as the best: smoothing gives up a
-        little of the training loss for what lies between the rows.
-        """
-        value = self._judge(now)
-        improved = value < self._lowest
-        self._idle = 0 if improved else self._idle + 1
-        slack = slack if self._patience is None else 1.0
-        if improved or value < self._lowest * slack:
-            self._best, self._best_step = now, step
+    def see(self, step: int, now: _Evaluation, era: int) -> None:
+        """Look at the network after a step."""
+        new_era = era != self._era and self._patience is None and math.isfinite(now.objective)
+        better = self._judge(now) < self._judge(self._best)
+        self._idle = 0 if better else self._idle + 1
+        if better or new_era:
+            self._best, self._best_step, self._era = now, step, era
             self._best_state = _copy_of_state(self._model)
-        self._lowest = min(self._lowest, value)
 
     @property
     def patience_over(self) -> str:
@@ -253,12 +250,13 @@ class _Keeper:
             return ""
         return f"stopped early: no better test loss for {self._patience} records"
 
-    def restore(self) -> int:
-        """Give the network the best parameters; return the step they are of."""
-        if self._patience is None and self.first.objective < self._best.objective:
-            self._best_state, self._best_step = self._first_state, 0
-        self._model.load_state_dict(self._best_state)
-        return self._best_step
+    def restore(self, evaluate: Callable[[], _Evaluation]) -> int:
+        """Give the network the best parameters, the first ones included; return their step."""
+        self._model.load_state_dict(self._first_state)
+        if self._best_step and not self._judge(evaluate()) < self._judge(self._best):
+            self._model.load_state_dict(self._best_state)
+            return self._best_step
+        return 0
 
 
 def _copy_of_state(model: nn.Module) -> dict[str, Any]:

@@ -39,10 +39,12 @@ class Method(ABC):
 
     refused = 0
 
-    @property
-    def smooths(self) -> bool:
-        """Whether smoothness is being chosen from the data."""
-        return False
+    # Goes up whenever what is minimised changes, so that earlier values no longer compare.
+    era = 0
+
+    def extra_penalty(self) -> float:
+        """Return what the method adds to the objective of its own accord, at the present."""
+        return 0.0
 
     @abstractmethod
     def step(self) -> str:
@@ -75,16 +77,24 @@ class LevenbergMarquardtMethod(Method):
         self._solver = LevenbergMarquardt(self._problem)
         self._steps = self._chosen = 0
         self._smoothness: float | None = None
+        self.era += 1
 
     @property
-    def smooths(self) -> bool:
+    def _smooths(self) -> bool:
         """Whether smoothness is being chosen from the data."""
         return self._weights.smoothness is None and self._weights.lamb == 0
+
+    def extra_penalty(self) -> float:
+        """Return the roughness penalty; the sparsity penalty is the objective's own."""
+        penalty = self._problem.penalty
+        if penalty is None or self._weights.lamb:
+            return 0.0
+        return 2 * penalty.value(self._problem.read())
 
     def step(self) -> str:
         """Take one damped Gauss-Newton step."""
         penalised = self._weights.lamb or self._weights.smoothness
-        if self.smooths and self._steps in SMOOTHING_STEPS:
+        if self._smooths and self._steps in SMOOTHING_STEPS:
             self._smooth()
         elif penalised and self._steps % _RENEWAL_STEPS == 0:
             self._penalise(self._weights)
@@ -92,7 +102,7 @@ class LevenbergMarquardtMethod(Method):
         before = self._solver.refused
         outcome = self._solver.step()
         self.refused += self._solver.refused - before
-        if outcome.stopped and self.smooths and self._chosen < _MOST_CHOICES:
+        if outcome.stopped and self._smooths and self._chosen < _MOST_CHOICES:
             # The end is the best place to judge from: go on if that changes the choice.
             before_choice = self._smoothness
             self._smooth()
@@ -103,6 +113,7 @@ class LevenbergMarquardtMethod(Method):
 
     def _smooth(self) -> None:
         self._chosen += 1
+        self.era += 1
         x = self._batches.sample(STATISTICS_ROWS).inputs
         self._smoothness = choose_smoothness(self._problem, x)
         self._penalise(replace(self._weights, smoothness=self._smoothness))
