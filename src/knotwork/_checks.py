@@ -12,6 +12,11 @@ from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
+import torch
+
+# Seeds of torch's generators are 64-bit.
+MOST_SEED = 2**63 - 1
+
 
 def near_spellings(name: object, options: Iterable[str]) -> str:
     """Return `` Did you mean 'sin'?`` if one of `options` is spelled nearly like `name`."""
@@ -94,3 +99,19 @@ def check_range(grid_range: Any) -> tuple[float, float]:
     if low >= high:
         raise ValueError(f"grid_range must be (low, high) with low < high; got {grid_range!r}.")
     return low, high
+
+
+def check_dtype(dtype: Any) -> torch.dtype:
+    """Return `dtype` if it is a floating dtype of torch; raise TypeError otherwise."""
+    if isinstance(dtype, torch.dtype) and dtype.is_floating_point:
+        return dtype
+    raise TypeError(f"dtype must be a floating dtype of torch, as torch.float64; got {dtype!r}.")
+
+
+def check_device(device: Any) -> torch.device:
+    """Return the device, the CPU for None; raise ValueError if torch cannot use it here."""
+    try:
+        return torch.empty(0, device="cpu" if device is None else device).device
+    except (AssertionError, RuntimeError, TypeError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"device {device!r} cannot be used here: {reason}") from None

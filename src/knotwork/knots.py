@@ -128,7 +128,7 @@ def moved_range(x: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def varies(x: Tensor) -> Tensor:
-    """Tell which inputs of `x`, shape (rows, inputs), vary by more than rounding: (inputs,) bool."""
+    """Tell which inputs of x, shape (rows, inputs), vary by more than rounding: (inputs,)."""
     least, most = x.amin(dim=0), x.amax(dim=0)
     size = torch.maximum(least.abs(), most.abs()).clamp(min=torch.finfo(x.dtype).tiny)
     return most - least > 1e3 * torch.finfo(x.dtype).eps * size

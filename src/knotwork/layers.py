@@ -22,7 +22,15 @@ import torch
 from torch import Tensor, nn
 
 from . import splines
-from ._checks import check_choice, check_index, check_integer, check_number, check_range
+from ._checks import (
+    check_choice,
+    check_device,
+    check_dtype,
+    check_index,
+    check_integer,
+    check_number,
+    check_range,
+)
 from .functions import SymbolicFunction, get
 from .knots import (
     adaptive_breaks,
@@ -42,7 +50,7 @@ MAX_ORDER = 5
 
 # Share of a fresh edge's second moment that its ramp, its residual and its noise carry: mostly
 # slope, which keeps samples apart through depth, and enough noise that no two edges start alike.
-_START_SHARES = {"ramp": 0.55, "residual": 0.35, "noise": 0.10}
+_START_SHARES = {"ramp": 0.60, "residual": 0.40, "noise": 0.10}
 # Quantiles and re-fits look at no more rows than this; more would not move a knot.
 _MOST_ROWS = 4096
 
@@ -134,9 +142,8 @@ class KANLayer(nn.Module):
         self.functions: list[SymbolicFunction] = []
         self._uniform: tuple[Tensor, bool] | None = None
 
-        dtype = torch.get_default_dtype() if dtype is None else dtype
-        if not dtype.is_floating_point:
-            raise TypeError(f"dtype must be a floating-point type, as torch.float64; got {dtype}.")
+        dtype = check_dtype(torch.get_default_dtype() if dtype is None else dtype)
+        device = None if device is None else check_device(device)
         options: dict[str, Any] = {"dtype": dtype, "device": device}
         low = torch.full((in_features,), float(grid_range[0]), **options)
         high = torch.full_like(low, float(grid_range[1]))
@@ -423,7 +430,7 @@ class KANLayer(nn.Module):
     # -- grids -----------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def update_grid(self, x: Tensor) -> None:
+    def update_grid(self, x: Tensor, shrink: bool = True) -> None:
         """Move every input's knots to the data and re-fit, keeping the functions.
 
         An input that does not vary keeps the width of its knots, moved only if the data lies
@@ -433,6 +440,8 @@ class KANLayer(nn.Module):
         ----------
         x : Tensor of shape (rows, in_features)
             Nothing happens if it has no rows.
+        shrink : bool
+            Whether the range may become smaller.
         """
         if len(x) == 0:
             return
@@ -441,9 +450,12 @@ class KANLayer(nn.Module):
                 "X holds values that are not finite, so the grid was left as it was: drop those "
                 "rows, or look for what made the network's values overflow."
             )
-        low, high = moved_range(x, *domain(self.knots, self.k))
+        low, high = domain(self.knots, self.k)
+        new_low, new_high = moved_range(x, low, high)
+        if not shrink:
+            new_low, new_high = torch.minimum(low, new_low), torch.maximum(high, new_high)
         x = x[:: max(1, len(x) // _MOST_ROWS)]
-        breaks = adaptive_breaks(x, low, high, self.grid, self.grid_eps)
+        breaks = adaptive_breaks(x, new_low, new_high, self.grid, self.grid_eps)
         self._move_to(extend_knots(breaks, self.k), x)
 
     @torch.no_grad()
@@ -465,11 +477,6 @@ class KANLayer(nn.Module):
         coefficients = splines.refit(
             self.knots, self.coefficients.detach(), knots, self.k, x, self.extrapolation
         )
-        if not bool(coefficients.isfinite().all()):
-            raise FloatingPointError(
-                "re-fitting the splines on new knots gave values that are not finite; the layer "
-                "was left as it was. Check the data for huge values."
-            )
         self.knots = knots
         if coefficients.shape == self.coefficients.shape:
             self.coefficients.copy_(coefficients)

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ._checks import check_choice, check_integer
+from ._checks import check_choice, check_device, check_dtype, check_integer
 from .data import Dataset
-from .data.matrices import check_device, check_dtype
 
 if TYPE_CHECKING:
     from os import PathLike

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
-from ._checks import check_index, check_integer
+from ._checks import MOST_SEED, check_index, check_integer
 from .data import Dataset
 from .layers import KANLayer
 from .nodes import WidthEntry, parse_width
@@ -105,7 +105,7 @@ class KAN(nn.Module):
     ) -> None:
         super().__init__()
         entries = parse_width(width)
-        self.seed = check_integer(seed, "seed", low=0)
+        self.seed = check_integer(seed, "seed", low=0, high=MOST_SEED)
         self.input_count = entries[0].sums
         self.nodes = tuple(entries[1:])
         generator = self._generator()
@@ -258,33 +258,36 @@ class KAN(nn.Module):
     # -- grids -------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def update_grid(self, X: Tensor) -> Self:
+    def update_grid(self, X: Tensor, shrink: bool = True) -> Self:
         """Move every layer's knots to where the data is, keeping the functions; in place.
 
         Parameters
         ----------
         X : Tensor of shape (rows, inputs)
+        shrink : bool
+            Whether ranges may become smaller.  First-order training says no: with steps of one
+            size for all, a node that hardly varies yet would lose itself on tiny knots.
         """
         x = X
         self._check_input(x)
         for index, nodes in enumerate(self.nodes):
             layer = self.layer(index)
-            layer.update_grid(x)
+            layer.update_grid(x, shrink)
             x = nodes.combine(layer(x))
         return self
 
     @torch.no_grad()
-    def restart(self, X: Tensor, seed: int | None = None) -> Self:
+    def restart(self, X: Tensor, generator: torch.Generator | None = None) -> Self:
         """Draw a new start scaled to the data; in place.
 
         Parameters
         ----------
         X : Tensor of shape (rows, inputs)
-        seed : int, optional
-            Becomes the network's seed.
+        generator : torch.Generator, optional
+            Source of the random start; seeded with the network's seed if None.
         """
-        self.seed = self.seed if seed is None else check_integer(seed, "seed", low=0)
-        x, generator = X, self._generator()
+        self._check_input(X)
+        x, generator = X, generator or self._generator()
         for index, nodes in enumerate(self.nodes):
             layer = self.layer(index)
             layer.reset_parameters(generator, x)
@@ -315,6 +318,10 @@ class KAN(nn.Module):
         """Return edge (layer, input, output) for inspection, as ``model[0, 1, 2]``."""
         from .edges import Edge
 
+        if not isinstance(key, tuple) or len(key) != 3:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise IndexError(
+                f"an edge is model[l, i, j], its layer, input and output; got model[{key!r}]."
+            )
         return Edge(self, *self.check_edge(*key))
 
     def check_edge(self, l: int, i: int, j: int) -> tuple[int, int, int]:

@@ -319,6 +319,11 @@ def refit(
     root = weight.sqrt()[:, None, None]
     target = evaluate(where, knots, coefficients, k, 0, policy) * root
     design = basis(where, new_knots, k, 0, policy) * root
+    if not bool(target.isfinite().all() and design.isfinite().all()):
+        raise FloatingPointError(
+            "re-fitting splines on new knots met values that are not finite: check the data, and "
+            "the coefficients, for huge values."
+        )
     # The even points give full rank; LAPACK's rank-revealing solver is not reproducible to the bit.
     fit = torch.linalg.lstsq(design.transpose(0, 1), target.transpose(0, 1), driver="gels")
     return fit.solution.contiguous()

@@ -18,20 +18,20 @@ from rich.text import Text
 _PIPE_WIDTH = 10_000
 
 
-def say(text: str = "", style: str = "") -> None:
-    """Print a line of results."""
-    _console().print(Text(text, style), soft_wrap=True)
+def say(text: str = "", style: str = "", *, whole: bool = False) -> None:
+    """Print a line of results; a `whole` one has no line breaks, to be copied from a terminal."""
+    _console().print(Text(text, style), soft_wrap=whole)
 
 
 def note(text: str) -> None:
     """Print a remark to standard error."""
-    _console(stderr=True).print(Text(f"note: {text}", "yellow"), soft_wrap=True)
+    _console(stderr=True).print(Text(f"note: {text}", "yellow"))
 
 
 def complain(text: str) -> None:
     """Print what went wrong to standard error, in one line."""
     line = Text("error: ", "bold red") + Text(" ".join(text.split()), "default")
-    _console(stderr=True).print(line, soft_wrap=True)
+    _console(stderr=True).print(line)
 
 
 def tell_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -39,13 +39,15 @@ def demo(out: Path | None, seed: int, width: int) -> None:
 
     model = KAN([2, width, 1], grid=5, k=3, seed=seed)
     stages = _Stages(data)
-    trained = model.fit(data, lamb=_SPARSITY)
+    with busy("training"):
+        trained = model.fit(data, lamb=_SPARSITY, progress=False)
     stages.tell("train", model, f"{model.width}, {model.edge_count()} splines, sparse")
     before_pruning = model.copy()
 
     model = model.prune()
     stages.tell("prune", model, f"{model.width}, {model.edge_count()} splines left")
-    pruned = model.fit(data)
+    with busy("training"):
+        pruned = model.fit(data, progress=False)
     stages.tell("train", model, "again, without the penalty")
     splines = model.copy()
 
@@ -54,7 +56,7 @@ def demo(out: Path | None, seed: int, width: int) -> None:
     stages.tell("snap", model, ", ".join(report.functions.values()))
 
     formula, symbols = model.symbolic_formula()
-    say(f"\n{formula[0]}", "bold green")
+    say(f"\n{formula[0]}", "bold green", whole=True)
     if _is_target(formula[0], symbols):
         say("\nThis is exactly the function behind the rows.")
     else:

@@ -110,11 +110,13 @@ def fit(
     _introduce(data, dataset, model)
 
     clock = _Clock(dataset)
-    histories = [model.fit(dataset, lamb=_SPARSITY if symbolic else 0.0)]
+    with busy("training"):
+        histories = [model.fit(dataset, lamb=_SPARSITY if symbolic else 0.0, progress=False)]
     stages = [clock.stage("splines", model)]
     if symbolic:
         model = model.prune()
-        histories.append(model.fit(dataset))
+        with busy("training the pruned network"):
+            histories.append(model.fit(dataset, progress=False))
         stages.append(clock.stage("pruned", model))
         with busy("looking for functions"):
             model.auto_symbolic(functions)
@@ -123,7 +125,7 @@ def fit(
     _tell_importance(model)
     formula = _formula(model) if symbolic else None
     if formula is not None:
-        say(f"\n{_equation(target, _short(formula))}", "bold green")
+        say(f"\n{_equation(target, _short(formula))}", "bold green", whole=True)
         _doubt(stages)
     if out is not None:
         _save(out, model, histories, target, formula)
@@ -179,20 +181,15 @@ def scores(model: KAN, samples: Samples) -> tuple[float, float]:
 
 
 def _tell_stages(stages: Sequence[Stage]) -> None:
-    header = ["", "edges", "train RMSE", "R^2"]
-    if stages[0].test:
-        header += ["test RMSE", "R^2"]
-    rows = [
-        [stage.name, f"{stage.edges}"]
-        + [
-            cell
-            for rmse, r2 in filter(None, (stage.train, stage.test))
-            for cell in (f"{rmse:.4g}", f"{r2:.5f}")
-        ]
-        + [f"{stage.seconds:.1f}"]
-        for stage in stages
-    ]
-    tell_table([*header, "seconds"], rows)
+    """Print a column for every stage, which leaves the table narrow."""
+    rows = [["edges", *(f"{stage.edges}" for stage in stages)]]
+    for part in ("train", "test"):
+        judged = [score for stage in stages if (score := getattr(stage, part))]
+        if judged:
+            rows.append([f"{part} RMSE", *(f"{rmse:.4g}" for rmse, _ in judged)])
+            rows.append([f"{part} R^2", *(f"{r2:.5f}" for _, r2 in judged)])
+    rows.append(["seconds", *(f"{stage.seconds:.1f}" for stage in stages)])
+    tell_table(["", *(stage.name for stage in stages)], rows)
 
 
 def _tell_importance(model: KAN) -> None:

@@ -16,8 +16,6 @@ from .console import note, say
 from .files import check_folder, picture_format, write_picture
 
 _ROWS = 1000
-# Share of the knots' range kept clear at each end, where there was no data.
-_MARGIN = 0.01
 
 
 @click.command()
@@ -72,11 +70,17 @@ def _read_inputs(path: Path, model: KAN) -> Tensor:
     return torch.from_numpy(file.numbers([file.names.index(name) for name in names]))
 
 
+@torch.no_grad()
 def _spread_rows(model: KAN) -> Tensor:
     """Return random rows, evenly spread over the range of the first layer's knots."""
     layer = model.layer(0)
     breaks = layer.knots[:, layer.k : -layer.k].double()
     low, high = breaks[:, 0], breaks[:, -1]
     generator = torch.Generator().manual_seed(0)
-    share = torch.rand(_ROWS, model.input_count, generator=generator, dtype=torch.float64)
-    return low + (high - low) * (_MARGIN + (1 - 2 * _MARGIN) * share)
+    rows = torch.rand(_ROWS, model.input_count, generator=generator, dtype=torch.float64)
+    rows = low + (high - low) * rows
+    # Knots reach beyond the data, so perhaps out of the domain of a function.
+    defined = model(rows.to(model.dtype)).isfinite().all(dim=1)
+    if not bool(defined.any()):
+        raise ValueError("the network has no finite values over its knots: give rows with --data.")
+    return rows[defined]

@@ -10,11 +10,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from knotwork._checks import near_spellings
+from knotwork._checks import check_device, check_dtype, near_spellings
 from knotwork.data.matrices import (
     Matrix,
-    check_device,
-    check_dtype,
     finite_in,
     read_matrix,
     short,

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from knotwork._checks import check_integer, check_number
-from knotwork.data.matrices import check_device, check_dtype, finite_in
+from knotwork._checks import check_device, check_dtype, check_integer, check_number
+from knotwork.data.matrices import finite_in
 
 
 def create_dataset(

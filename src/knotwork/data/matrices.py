@@ -141,22 +141,6 @@ def finite_in(dtype: torch.dtype, values: Tensor | Matrix, argument: str = "") -
     )
 
 
-def check_dtype(dtype: Any) -> torch.dtype:
-    """Return `dtype` if it is a floating dtype of torch; raise TypeError otherwise."""
-    if isinstance(dtype, torch.dtype) and dtype.is_floating_point:
-        return dtype
-    raise TypeError(f"dtype must be a floating dtype of torch, as torch.float64; got {dtype!r}.")
-
-
-def check_device(device: Any) -> torch.device:
-    """Return the device, the CPU for None; raise ValueError if torch cannot use it here."""
-    try:
-        return torch.empty(0, device="cpu" if device is None else device).device
-    except (AssertionError, RuntimeError, TypeError, NotImplementedError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"device {device!r} cannot be used here: {reason}") from None
-
-
 def short(dtype: torch.dtype) -> str:
     """Return the name of a dtype without its module."""
     return str(dtype).removeprefix("torch.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -46,6 +47,17 @@ class Samples:
         """Return these rows only."""
         weights = None if self.weights is None else self.weights[rows]
         return Samples(self.inputs[rows], self.targets[rows], weights)
+
+    def blocks(self, rows: int) -> Iterator[Samples]:
+        """Go through all rows, at most `rows` at a time."""
+        for start in range(0, len(self), rows):
+            yield self.take(slice(start, start + rows))
+
+    def counting(self) -> Samples:
+        """Return the rows whose weight is not zero."""
+        if self.weights is None or bool(self.weights.all()):
+            return self
+        return self.take(self.weights != 0)
 
     def thinned(self, rows: int) -> Samples:
         """Return evenly spaced rows, at least `rows` of them (or all) and fewer than twice that."""

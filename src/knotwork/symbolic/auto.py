@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from .._checks import check_integer
+from .._checks import MOST_SEED, check_integer
 from .._threads import SMALL_WORK, one_thread
 from ..data import Dataset, Samples, as_dataset
 from ..functions import SymbolicFunction, resolve
@@ -236,7 +236,7 @@ def _from_fresh(model: KAN, samples: Samples, seed: int) -> _Trained:
     """Return a sparse network of the same shape, trained from a fresh start."""
     fresh = model.copy().double()
     _forget(fresh)
-    fresh.restart(samples.inputs, seed=seed)
+    fresh.restart(samples.inputs, torch.Generator().manual_seed(seed % (MOST_SEED + 1)))
     polish(fresh, samples, _FREE_STEPS)
     return _sparsified(fresh, samples)
 

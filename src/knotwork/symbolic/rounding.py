@@ -10,7 +10,7 @@ from torch import Tensor
 from ..data import Samples
 from ..network import KAN
 from ..training.batches import TensorBatches
-from ..training.least_squares import NetworkLeastSquares
+from ..training.least_squares import NetworkLeastSquares, Restricted
 from ..training.levenberg_marquardt import LevenbergMarquardt
 from ..training.losses import LOSSES, target_variance
 from .gauge import fix_gauge
@@ -24,33 +24,6 @@ _STANDARD_ERRORS = 2.0
 # How much smaller than the spacing of equally nice numbers the uncertainty must be.
 _SPACING_SHARE = 0.02
 _STEPS = 6
-
-
-class Restricted:
-    """A least-squares problem in some of its parameters, the others held."""
-
-    def __init__(self, problem: NetworkLeastSquares, free: Tensor) -> None:
-        self._problem = problem
-        self._free = free
-
-    def read(self) -> Tensor:
-        """Return the free parameters."""
-        return self._problem.read()[self._free]
-
-    def write(self, parameters: Tensor) -> None:
-        """Set the free parameters."""
-        values = self._problem.read()
-        values[self._free] = parameters
-        self._problem.write(values)
-
-    def objective(self) -> float:
-        """Evaluate the objective."""
-        return self._problem.objective()
-
-    def normal_equations(self) -> tuple[float, Tensor, Tensor]:
-        """Return the objective, and gradient and matrix in the free parameters."""
-        objective, gradient, matrix = self._problem.normal_equations()
-        return objective, gradient[self._free], matrix[self._free][:, self._free]
 
 
 @dataclass

@@ -12,8 +12,15 @@ from torch.utils.data import DataLoader
 
 from ..data import Samples, as_dataset
 
+# Memory for one block of rows of a Jacobian.
+_BLOCK_BYTES = 32 * 2**20
 # Rows evaluated at once.  Enough for full speed, little enough for the memory of one machine.
 CHUNK_ROWS = 16384
+
+
+def block_rows(columns: int) -> int:
+    """Return how many rows of a Jacobian with that many columns to form at once."""
+    return max(1, _BLOCK_BYTES // (8 * max(1, columns)))
 
 
 class Batches(ABC):
@@ -40,8 +47,7 @@ class TensorBatches(Batches):
         self.rows = rows
 
     def __iter__(self) -> Iterator[Samples]:
-        for start in range(0, len(self.samples), self.rows):
-            yield self.samples.take(slice(start, start + self.rows))
+        yield from self.samples.blocks(self.rows)
 
     def double(self) -> TensorBatches:
         """Return the same rows in float64."""
@@ -101,9 +107,11 @@ class LoaderBatches(Batches):
                     f"{type(batch).__name__}."
                 )
             weights = batch[2] if len(batch) == 3 else None
-            samples = as_dataset((batch[0], batch[1]), weights=weights, **self._options).train
-            yield samples.to(torch.float64) if self._double else samples
             empty = False
+            samples = as_dataset((batch[0], batch[1]), weights=weights, **self._options).train
+            samples = samples.counting()
+            if len(samples):
+                yield samples.to(torch.float64) if self._double else samples
         if empty:
             raise ValueError("data: the DataLoader yielded no batch, so there is nothing to learn.")
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
-from .batches import Batches
+from .batches import Batches, block_rows
 from .losses import total_weight
 
 
@@ -25,15 +25,16 @@ class DenseLeastSquares:
         self.model = model
         self.batches = batches
         self.variance = variance
-        self._names = [name for name, _ in model.named_parameters()]
+        # Frozen parameters stay as they are.
+        self._free = {name: p for name, p in model.named_parameters() if p.requires_grad}
 
     def read(self) -> Tensor:
         """Return the parameters, shape (size,)."""
-        return nn.utils.parameters_to_vector(self.model.parameters()).detach()
+        return nn.utils.parameters_to_vector(self._free.values()).detach()
 
     def write(self, parameters: Tensor) -> None:
         """Set the parameters."""
-        nn.utils.vector_to_parameters(parameters, self.model.parameters())
+        nn.utils.vector_to_parameters(parameters, self._free.values())
 
     @torch.no_grad()
     def objective(self) -> float:
@@ -47,7 +48,7 @@ class DenseLeastSquares:
 
     def normal_equations(self) -> tuple[float, Tensor, Tensor]:
         """Return the objective, its gradient and the Gauss-Newton matrix."""
-        parameters = {name: p.detach() for name, p in self.model.named_parameters()}
+        parameters = {name: p.detach() for name, p in self._free.items()}
 
         def outputs(values: dict[str, Tensor], row: Tensor) -> Tensor:
             result = functional_call(self.model, values, (row[None],))
@@ -57,16 +58,18 @@ class DenseLeastSquares:
         x = next(iter(parameters.values()))
         matrix, gradient = x.new_zeros(size, size), x.new_zeros(size)
         squares = total = 0.0
-        for batch in self.batches:
-            by_name = vmap(jacrev(outputs), in_dims=(None, 0))(parameters, batch.inputs)
-            columns = [by_name[name].flatten(2) for name in self._names]
-            jacobian = torch.cat(columns, dim=2).detach()
-            residual = (self.model(batch.inputs) - batch.targets).detach()
-            weights = torch.ones_like(residual[:, 0]) if batch.weights is None else batch.weights
-            squares += float(residual.square().mean(dim=1) @ weights)
-            total += total_weight(batch)
-            weighted = jacobian * (weights / residual.shape[1])[:, None, None]
-            matrix += torch.einsum("nop,noq->pq", weighted, jacobian)
-            gradient += torch.einsum("nop,no->p", weighted, residual)
+        for whole in self.batches:
+            for batch in whole.blocks(block_rows(size * whole.targets.shape[1])):
+                by_name = vmap(jacrev(outputs), in_dims=(None, 0))(parameters, batch.inputs)
+                jacobian = torch.cat([by_name[name].flatten(2) for name in self._free], dim=2)
+                jacobian = jacobian.detach()
+                residual = (self.model(batch.inputs) - batch.targets).detach()
+                weights = batch.weights
+                weights = torch.ones_like(residual[:, 0]) if weights is None else weights
+                squares += float(residual.square().mean(dim=1) @ weights)
+                total += total_weight(batch)
+                weighted = jacobian * (weights / residual.shape[1])[:, None, None]
+                matrix += torch.einsum("nop,noq->pq", weighted, jacobian)
+                gradient += torch.einsum("nop,no->p", weighted, residual)
         scale = 1 / (total * self.variance)
         return 0.5 * squares * scale, gradient * scale, matrix * scale

@@ -14,8 +14,10 @@ from torch.utils.data import DataLoader
 
 from .._threads import SMALL_WORK, one_thread
 from ..data import Dataset, Samples, as_dataset
+from ..mlp import MLP
 from ..network import KAN
 from .batches import CHUNK_ROWS, Batches, LoaderBatches, TensorBatches
+from .grids import lenient_extrapolation
 from .history import History
 from .loop import Callback, Loop
 from .options import FitOptions, check_options
@@ -138,20 +140,22 @@ def fit(
 
     # Least squares is solved in float64 whatever the network's own precision.
     work = model
-    if options.method == "LM" and model.dtype != torch.float64:
+    if options.method == "LM" and next(model.parameters()).dtype != torch.float64:
         work, batches = copy.deepcopy(model).double(), batches.double()
     loop = Loop(work, dataset, batches, options)
     show = sys.stderr.isatty() if progress is None else progress
     try:
-        with one_thread(_is_small(work, loop.sample)):
+        with one_thread(_is_small(work, loop.sample)), lenient_extrapolation(work):
             history = loop.run(callbacks, show, delay=progress is None)
     finally:
         if work is not model:
             model.load_state_dict(work.state_dict())
     if isinstance(model, KAN):
         model.fresh = False
+    if isinstance(model, KAN | MLP):
+        # Streamed rows are gone; rows of an earlier fit would be the wrong ones to look at.
+        model.dataset = dataset
         if dataset is not None:
-            model.dataset = dataset
             model.input_names = dataset.input_names or model.input_names
             model.output_names = dataset.target_names or model.output_names
     return history
@@ -163,8 +167,8 @@ def _batches(
     expected: dict[str, Any] = {
         "inputs": model.input_count,
         "outputs": model.output_count,
-        "dtype": model.dtype,
-        "device": model.device,
+        "dtype": next(model.parameters()).dtype,
+        "device": next(model.parameters()).device,
         "classes": options.loss.classes,
     }
     if isinstance(data, DataLoader):
@@ -174,10 +178,11 @@ def _batches(
             raise ValueError("batch_size: a DataLoader has its own; leave this one out.")
         return None, LoaderBatches(data, **expected)
     dataset = as_dataset(data, weights=weights, **expected)
-    rows = CHUNK_ROWS
+    # A row of weight zero is no row: not for grids, spreads or mini-batches either.
+    samples, rows = dataset.train.counting(), CHUNK_ROWS
     if options.method == "Adam":
-        rows = min(len(dataset.train), options.batch_size or _DEFAULT_BATCH_SIZE)
-    return dataset, TensorBatches(dataset.train, rows)
+        rows = min(len(samples), options.batch_size or _DEFAULT_BATCH_SIZE)
+    return dataset, TensorBatches(samples, rows)
 
 
 def _warn_if_few_rows(model: nn.Module, dataset: Dataset | None) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .. import splines
+from ..layers import KANLayer
 from ..network import KAN
 
 # Knots are moved when the data leaves them or fills less than this share of them.
@@ -16,6 +20,8 @@ _LEAST_FILL = 0.9
 def grid_misfits(model: KAN, x: Tensor) -> bool:
     """Tell whether some layer's data leaves its knots or fills too small a part of them."""
     traces, _ = model.trace(x)
+    if not all(bool(trace.inputs.isfinite().all()) for trace in traces):
+        return False
     for index, trace in enumerate(traces):
         layer = model.layer(index)
         if not len(trace.inputs):
@@ -28,3 +34,19 @@ def grid_misfits(model: KAN, x: Tensor) -> bool:
         if bool(((outside | empty) & varies).any()):
             return True
     return False
+
+
+@contextmanager
+def lenient_extrapolation(model: nn.Module) -> Generator[None]:
+    """Let layers that raise outside their knots extrapolate linearly while they are trained.
+
+    Hidden values move before the knots follow; the policy is for the finished network.
+    """
+    strict = [m for m in model.modules() if isinstance(m, KANLayer) and m.extrapolation == "error"]
+    for layer in strict:
+        layer.extrapolation = "linear"
+    try:
+        yield
+    finally:
+        for layer in strict:
+            layer.extrapolation = "error"

@@ -17,9 +17,6 @@ from torch import Tensor
 from ..layers import KANLayer
 from ..network import KAN
 
-# Memory for one block of rows of the Jacobian.
-_BLOCK_BYTES = 32 * 2**20
-
 
 @dataclass(frozen=True)
 class LayerParameters:
@@ -117,6 +114,19 @@ class FreeParameters:
         for part in self.parts:
             part.write(values[part.offset : part.offset + part.size])
 
+    def trainable(self) -> Tensor:
+        """Tell which entries of the vector may change, those whose parameters require gradients."""
+        flags: list[Tensor] = []
+        for part in self.parts:
+            layer, edges = part.layer, len(part.sources)
+            columns = [layer.coefficients.requires_grad] * layer.coefficients.shape[1]
+            if layer.residual_weight is not None:
+                columns.append(layer.residual_weight.requires_grad)
+            constants = [layer.affine.requires_grad] * int(part.free.sum())
+            biases = [layer.bias.requires_grad] * layer.out_features
+            flags.append(torch.tensor([*columns * edges, *constants, *biases]))
+        return torch.cat(flags)
+
     def index_of(self, layer: int, kind: str, position: int) -> int | None:
         """Return where a constant stands in the vector, or None if it is not free.
 
@@ -130,10 +140,6 @@ class FreeParameters:
             return None
         before = int(part.free[:position].sum()) + int(part.free[position, :column].sum())
         return part.offset + part.spline_size + before
-
-    def block_rows(self) -> int:
-        """Return how many rows of the Jacobian to form at once."""
-        return max(1, _BLOCK_BYTES // (8 * max(1, self.size)))
 
     @torch.no_grad()
     def jacobian(self, x: Tensor) -> tuple[Tensor, Tensor]:

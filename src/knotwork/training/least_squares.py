@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 
 from ..network import KAN
-from .batches import Batches
+from .batches import Batches, block_rows
 from .jacobian import FreeParameters
+from .levenberg_marquardt import LeastSquaresProblem
+from .losses import total_weight
 from .penalties import QuadraticPenalty
 
 
@@ -67,7 +69,7 @@ class NetworkLeastSquares:
         for batch in self.batches:
             error = (self.model(batch.inputs) - batch.targets).square().sum(dim=1)
             squares += float(error.sum() if batch.weights is None else error @ batch.weights)
-            total += len(batch) if batch.weights is None else float(batch.weights.sum())
+            total += total_weight(batch)
         return 0.5 * squares * self._scale(total)
 
     def objective(self) -> float:
@@ -82,22 +84,18 @@ class NetworkLeastSquares:
         matrix = torch.zeros(size, size, dtype=torch.float64, device=self.model.device)
         gradient = torch.zeros(size, dtype=torch.float64, device=self.model.device)
         squares = total = 0.0
-        rows = self.parameters.block_rows()
-        for batch in self.batches:
-            weights = (
-                torch.ones(len(batch)).to(gradient) if batch.weights is None else batch.weights
-            )
-            total += float(weights.sum())
-            for start in range(0, len(batch), rows):
-                block = slice(start, start + rows)
-                outputs, jacobian = self.parameters.jacobian(batch.inputs[block])
-                root = weights[block].sqrt()
-                residual = (outputs - batch.targets[block]) * root[:, None]
+        rows = block_rows(size * self.model.output_count)
+        for whole in self.batches:
+            for batch in whole.blocks(rows):
+                total += total_weight(batch)
+                outputs, jacobian = self.parameters.jacobian(batch.inputs)
+                residual = outputs - batch.targets
+                if batch.weights is not None:
+                    root = batch.weights.sqrt()[:, None]
+                    residual, jacobian = residual * root, jacobian * root
                 squares += float(residual.square().sum())
                 for output in range(self.model.output_count):
                     columns = jacobian[output]
-                    if batch.weights is not None:
-                        columns = columns * root[:, None]
                     matrix.addmm_(columns.T, columns)
                     gradient.addmv_(columns.T, residual[:, output])
         scale = self._scale(total)
@@ -109,3 +107,30 @@ class NetworkLeastSquares:
             objective += self.penalty.value(parameters)
             self.penalty.add_to(parameters, gradient, matrix)
         return objective, gradient, matrix
+
+
+class Restricted:
+    """A least-squares problem in some of its parameters, the others held."""
+
+    def __init__(self, problem: LeastSquaresProblem, free: Tensor) -> None:
+        self._problem = problem
+        self._free = free
+
+    def read(self) -> Tensor:
+        """Return the free parameters."""
+        return self._problem.read()[self._free]
+
+    def write(self, parameters: Tensor) -> None:
+        """Set the free parameters."""
+        values = self._problem.read()
+        values[self._free] = parameters
+        self._problem.write(values)
+
+    def objective(self) -> float:
+        """Evaluate the objective."""
+        return self._problem.objective()
+
+    def normal_equations(self) -> tuple[float, Tensor, Tensor]:
+        """Return the objective, and gradient and matrix in the free parameters."""
+        objective, gradient, matrix = self._problem.normal_equations()
+        return objective, gradient[self._free], matrix[self._free][:, self._free]

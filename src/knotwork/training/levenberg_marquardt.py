@@ -26,7 +26,7 @@ _LEAST_DAMPING = 1e-14
 _MOST_DAMPING = 1e12
 # Diagonal entries below this share of the largest are raised to it, so that directions the data
 # says nothing about are damped rather than divided by zero.
-_LEAST_DIAGONAL = 1e-16
+_LEAST_DIAGONAL = 1e-30
 _MOST_TRIALS = 12
 
 

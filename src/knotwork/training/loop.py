@@ -167,7 +167,11 @@ class Loop:
             return False
         if not grid_misfits(model, self.sample.inputs):
             return False
-        model.update_grid(self.sample.inputs)
+        try:
+            model.update_grid(self.sample.inputs, shrink=options.method != "Adam")
+        except FloatingPointError:
+            # Values too large to re-fit; the layers are as they were, and the step is judged bad.
+            return False
         return True
 
     def _evaluate(self, extra_penalty: float = 0.0) -> _Evaluation:

@@ -96,5 +96,8 @@ def target_variance(samples: Samples, loss: Loss) -> float:
     """Return the scale that penalties are relative to: the targets' mean variance, or 1."""
     if loss.name != "mse":
         return 1.0
-    variance = float(samples.targets.var(dim=0, correction=0).mean())
+    weights = samples.weights
+    weights = torch.ones_like(samples.targets[:, 0]) if weights is None else weights
+    centred = samples.targets - weights @ samples.targets / weights.sum()
+    variance = float((weights @ centred.square() / weights.sum()).mean())
     return variance if variance > torch.finfo(samples.targets.dtype).tiny else 1.0

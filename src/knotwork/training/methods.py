@@ -18,7 +18,7 @@ from ..data import Samples
 from ..network import KAN
 from .batches import Batches, TensorBatches
 from .jacobian import FreeParameters
-from .least_squares import NetworkLeastSquares
+from .least_squares import NetworkLeastSquares, Restricted
 from .levenberg_marquardt import LeastSquaresProblem, LevenbergMarquardt
 from .losses import Loss, total_weight
 from .penalties import PenaltyWeights, QuadraticPenalty, sparsity_penalty
@@ -74,10 +74,16 @@ class LevenbergMarquardtMethod(Method):
     def reset(self) -> None:
         """Start with fresh damping and penalty."""
         self._problem = NetworkLeastSquares(self._model, self._batches, self._variance)
-        self._solver = LevenbergMarquardt(self._problem)
+        self._solver = self._new_solver()
         self._steps = self._chosen = 0
         self._smoothness: float | None = None
         self.era += 1
+
+    def _new_solver(self) -> LevenbergMarquardt:
+        trainable = self._problem.parameters.trainable()
+        if bool(trainable.all()):
+            return LevenbergMarquardt(self._problem)
+        return LevenbergMarquardt(Restricted(self._problem, trainable))
 
     @property
     def _smooths(self) -> bool:
@@ -107,7 +113,7 @@ class LevenbergMarquardtMethod(Method):
             before_choice = self._smoothness
             self._smooth()
             if not _alike(before_choice, self._smoothness):
-                self._solver = LevenbergMarquardt(self._problem)
+                self._solver = self._new_solver()
                 return ""
         return outcome.stopped
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from .._checks import check_choice, check_integer, check_number
+from .._checks import MOST_SEED, check_choice, check_integer, check_number
 from ..network import KAN
 from .losses import Loss, resolve_loss
 from .methods import parameter_count
@@ -100,7 +100,7 @@ def check_options(
         check_integer(starts, "starts", low=1),
         None if patience is None else check_integer(patience, "patience", low=1),
         bool(update_grid),
-        check_integer(seed, "seed", low=0),
+        check_integer(seed, "seed", low=0, high=MOST_SEED),
     )
 
 

@@ -23,16 +23,17 @@ from .penalties import PenaltyWeights, QuadraticPenalty
 # Steps after a change of grid at which the strength is chosen anew: once the fit has settled
 # somewhat, and again as it settles further.
 SMOOTHING_STEPS = (5, 10, 20, 40)
-# Powers of ten tried, relative to the ratio of the two matrices' diagonals.
-_EXPONENTS = range(-20, 5)
+# Powers of ten tried, relative to the ratio of the two matrices' diagonals; those between the last
+# good one and the next are looked at afterwards.
+_EXPONENTS = range(-20, 14, 3)
+# Entries of the diagonal below this share of the largest count as this share.
+_LEAST_DIAGONAL = 1e-30
 # Criteria within this many standard errors of the least count as equally good: a mean square over
 # N rows has the relative standard error sqrt(2 / N).
 _STANDARD_ERRORS = 2.0
 # Directions the data hardly determines are damped as the solver would, in units where the diagonal
 # of the matrix is 1.
 _DAMPING = 1e-11
-# Beyond this many parameters only every fourth strength is tried.
-_MANY = 1500
 
 
 @torch.no_grad()
@@ -57,26 +58,36 @@ def choose_smoothness(problem: NetworkLeastSquares, x: torch.Tensor) -> float:
     if total == 0 or objective == 0:
         return 0.0
     ratio = float(matrix.diagonal().sum()) / total
-    stride = 4 if len(parameters) > _MANY else 1
-    criteria: list[tuple[float, float]] = []
-    for exponent in _EXPONENTS[::stride]:
+    criteria: dict[int, float] = {}
+
+    def judge(exponent: int) -> None:
         strength = ratio * 10.0**exponent
         penalised = matrix + strength * rough
         diagonal = penalised.diagonal()
-        scale = diagonal.clamp(min=1e-16 * float(diagonal.max())).sqrt()
+        scale = diagonal.clamp(min=_LEAST_DIAGONAL * float(diagonal.max())).sqrt()
         scaled = penalised / scale / scale[:, None]
         scaled.diagonal().add_(_DAMPING)
         factor, failed = torch.linalg.cholesky_ex(scaled)
         if int(failed) != 0:
-            continue
+            return
         right = -(gradient + strength * pull) / scale
         move = torch.cholesky_solve(right[:, None], factor)[:, 0] / scale
         squares = 2 * objective + 2 * float(gradient @ move) + float(move @ matrix @ move)
         freedom = torch.cholesky_solve(matrix / scale / scale[:, None], factor).diagonal().sum()
         left = 1 - float(freedom) / rows
         if left > 0 and squares > 0:
-            criteria.append((squares / left**2, strength))
+            criteria[exponent] = squares / left**2
+
+    for exponent in _EXPONENTS:
+        judge(exponent)
     if not criteria:
         return 0.0
-    enough = min(criteria)[0] * (1 + _STANDARD_ERRORS * (2 / rows) ** 0.5)
-    return max(strength for criterion, strength in criteria if criterion <= enough)
+    enough = min(criteria.values()) * (1 + _STANDARD_ERRORS * (2 / rows) ** 0.5)
+    strongest = max(exponent for exponent, value in criteria.items() if value <= enough)
+    # Between the strongest of the coarse row that is good enough and the next, one step at a time.
+    for exponent in range(strongest + 1, strongest + _EXPONENTS.step):
+        judge(exponent)
+        if criteria.get(exponent, float("inf")) > enough:
+            break
+        strongest = exponent
+    return ratio * 10.0**strongest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from .._checks import MOST_SEED
 from ..data import Samples
 from ..network import KAN
 from .losses import Loss
@@ -57,9 +58,7 @@ def start_on_data(model: KAN, sample: Samples, loss: Loss, starts: int) -> None:
 
 def _scale_to(model: KAN, sample: Samples, loss: Loss, seed: int) -> None:
     """Draw a start from a seed, its outputs with the targets' mean and spread."""
-    own_seed = model.seed
-    model.restart(sample.inputs, seed=seed)
-    model.seed = own_seed
+    model.restart(sample.inputs, torch.Generator().manual_seed(seed % (MOST_SEED + 1)))
     last, nodes = model.layer(-1), model.nodes[-1]
     if loss.classes or loss.name == "custom" or nodes.products:
         return
