@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy
 from click.testing import CliRunner
 
 import knotwork
 from knotwork import KAN, cli
-from knotwork.cli import demo as demo_module
 from knotwork.cli.app import app
+from knotwork.cli.demo import _is_target
 from knotwork.cli.files import write_bytes
 from knotwork.io import load, save
 from knotwork.mlp import MLP
@@ -123,6 +124,12 @@ def test_fit_replaces_what_an_earlier_run_wrote(line, tmp_path):
     assert names == {"history.png", "model.safetensors", "network.png", "network.svg"}
 
 
+def test_fit_remarks_on_the_formula_of_an_earlier_run(line, tmp_path):
+    (tmp_path / "formula.txt").write_text("y = x\n")
+    result = done("fit", line, "--target", "y", "--width", "0", "--out", tmp_path)
+    assert "formula.txt is from an earlier run" in result.stderr
+
+
 def test_fit_without_test_rows(line):
     output = done("fit", line, "--target", "y", "--width", "0", "--test-fraction", "0").stdout
     assert "line.csv: 30 rows to fit, inputs x\n" in output
@@ -138,7 +145,7 @@ def test_fit_takes_only_the_inputs_asked_for(tmp_path):
 
 @pytest.mark.parametrize(
     ("rows", "inputs", "expected"),
-    [(800, 2, ([2, 5, 1], 5)), (354, 10, ([10, 1, 1], 2)), (8, 1, ([1, 1], 3))],
+    [(800, 2, ([2, 5, 1], 5)), (354, 10, ([10, 1], 2)), (100, 2, ([2, 1], 5)), (8, 1, ([1, 1], 3))],
 )
 def test_fit_chooses_a_network_that_the_rows_can_carry(rows, inputs, expected):
     from knotwork.cli.fit import _network
@@ -146,6 +153,13 @@ def test_fit_chooses_a_network_that_the_rows_can_carry(rows, inputs, expected):
     model = _network(inputs, rows, None, None, 0)
     assert (model.width, model.grid) == expected
     assert model.parameter_count() <= rows
+
+
+def test_fit_refines_a_network_as_the_rows_allow():
+    from knotwork.cli.fit import _refined
+
+    model = KAN([1, 1], grid=3)
+    assert [_refined(model, rows).grid for rows in (30, 50, 60, 800)] == [3, 5, 7, 10]
 
 
 def test_fit_remarks_on_more_parameters_than_rows(line):
@@ -235,10 +249,10 @@ def test_demo_finds_the_formula_and_draws_it(tmp_path):
     assert all(name in result.stdout for name in pictures)
 
 
-def test_demo_says_when_it_fails(monkeypatch):
-    monkeypatch.setattr(demo_module, "FUNCTIONS", ("x",))
-    result = done("demo", "--width", "1")
-    assert "not the function behind the rows" in result.stdout
+def test_demo_knows_the_formula_from_others():
+    x, y = sympy.symbols("x_1 x_2")
+    assert _is_target(sympy.exp(y**2) * sympy.exp(sympy.sin(sympy.pi * x)), [x, y])
+    assert not _is_target(sympy.exp(y**2 + sympy.sin(3.14 * x)), [x, y])
 
 
 # -- what goes wrong ---------------------------------------------------------------------------

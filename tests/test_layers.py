@@ -166,7 +166,7 @@ def test_defaults_are_torchs_own():
         ({"k": 0}, ValueError, "k must be from 1 to 5; got 0"),
         ({"residual": "silo"}, ValueError, "residual must be one of .* Did you mean 'silu'"),
         ({"extrapolation": "liner"}, ValueError, "extrapolation must be .* Did you mean 'linear'"),
-        ({"dtype": torch.int32}, TypeError, "dtype must be a floating-point type"),
+        ({"dtype": torch.int32}, TypeError, "dtype must be a floating dtype"),
         ({"grid_range": (1.0, -1.0)}, ValueError, "grid_range"),
         ({"grid_eps": 7.0}, ValueError, "grid_eps"),
     ],

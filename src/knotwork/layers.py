@@ -189,7 +189,7 @@ class KANLayer(nn.Module):
         centre, spread = self.knots.new_zeros(self.in_features), self.knots.new_ones(1)
         if x is not None and len(x) > 1:
             self.update_grid(x)
-            centre, spread = x.mean(dim=0), x.std(dim=0)
+            centre, spread = x.mean(dim=0), x.std(dim=0, correction=0)
             low, high = domain(self.knots, self.k)
             spread = torch.where(varies(x), spread, (high - low) / 2)
         abscissae = greville(self.knots, self.k)

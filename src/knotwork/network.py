@@ -277,17 +277,19 @@ class KAN(nn.Module):
         return self
 
     @torch.no_grad()
-    def restart(self, X: Tensor, generator: torch.Generator | None = None) -> Self:
+    def restart(self, X: Tensor, seed: int | None = None) -> Self:
         """Draw a new start scaled to the data; in place.
 
         Parameters
         ----------
         X : Tensor of shape (rows, inputs)
-        generator : torch.Generator, optional
-            Source of the random start; seeded with the network's seed if None.
+        seed : int, optional
+            Becomes the network's seed.
         """
         self._check_input(X)
-        x, generator = X, generator or self._generator()
+        if seed is not None:
+            self.seed = check_integer(seed, "seed", low=0, high=MOST_SEED)
+        x, generator = X, self._generator()
         for index, nodes in enumerate(self.nodes):
             layer = self.layer(index)
             layer.reset_parameters(generator, x)
@@ -319,7 +321,7 @@ class KAN(nn.Module):
         from .edges import Edge
 
         if not isinstance(key, tuple) or len(key) != 3:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise IndexError(
+            raise TypeError(
                 f"an edge is model[l, i, j], its layer, input and output; got model[{key!r}]."
             )
         return Edge(self, *self.check_edge(*key))

@@ -123,13 +123,24 @@ def prune(
     x = model.inputs_or_recent(X)
     check_number(node_threshold, "node_threshold", low=0)
     check_number(edge_threshold, "edge_threshold", low=0)
-    scores = attribute(model, x)
+    scores = _scores(model, x)
     doomed = [edge < edge_threshold for edge in scores.edges]
     for level in range(1, model.depth):
         weak = scores.nodes[level] < node_threshold
         doomed[level][weak, :] = True
         doomed[level - 1][:, weak[model.nodes[level - 1].owners()]] = True
-    return _without(model, x, doomed, scores)
+    _spare_outputs(doomed, scores, model)
+    return _without(model, x, doomed)
+
+
+def _scores(model: KAN, x: Tensor) -> Attribution:
+    scores = attribute(model, x)
+    if not any(bool(edge.any()) for edge in scores.edges):
+        raise ValueError(
+            "X does not make the outputs vary, so nothing can be judged by it: give more rows, or "
+            "fit the network first."
+        )
+    return scores
 
 
 def prune_edges(model: KAN, threshold: float = 3e-2, X: Tensor | None = None) -> KAN:
@@ -150,12 +161,12 @@ def prune_inputs(model: KAN, threshold: float = 1e-2, X: Tensor | None = None) -
     """
     x = model.inputs_or_recent(X)
     check_number(threshold, "threshold", low=0)
-    scores = attribute(model, x)
+    scores = _scores(model, x)
     keep = scores.inputs >= threshold
     keep[scores.inputs.argmax()] = True
     doomed = [torch.zeros_like(edge, dtype=torch.bool) for edge in scores.edges]
     doomed[0][~keep] = True
-    pruned = _without(model, x, doomed, scores)
+    pruned = _without(model, x, doomed)
     kept, gone = keep.nonzero()[:, 0].tolist(), (~keep).nonzero()[:, 0].tolist()
     pruned.layers[0] = pruned.layer(0).select(kept, list(range(pruned.layer(0).out_features)))
     pruned.input_count = len(kept)
@@ -170,11 +181,8 @@ def prune_inputs(model: KAN, threshold: float = 1e-2, X: Tensor | None = None) -
 
 
 @torch.no_grad()
-def _without(model: KAN, x: Tensor, doomed: list[Tensor], scores: Attribution) -> KAN:
+def _without(model: KAN, x: Tensor, doomed: list[Tensor]) -> KAN:
     """Return the network without the doomed edges, and without hidden nodes left with none."""
-    for level, edges in enumerate(doomed):
-        if level == model.depth - 1:
-            _spare_outputs(edges, scores.edges[level], model)
     pruned = model.copy()
     pruned.fresh = False
     statistics = network_statistics(model, x)
@@ -192,12 +200,16 @@ def _without(model: KAN, x: Tensor, doomed: list[Tensor], scores: Attribution) -
     return pruned
 
 
-def _spare_outputs(edges: Tensor, scores: Tensor, model: KAN) -> None:
-    """Keep the best edge of every sum behind an output, unless even that is flat."""
-    best = scores.argmax(dim=0)
-    for j, i in enumerate(best.tolist()):
-        if scores[i, j] > 0:
-            edges[i, j] = False
+def _spare_outputs(doomed: list[Tensor], scores: Attribution, model: KAN) -> None:
+    """Keep for every output the path of best edges that leads to it, where they are not flat."""
+    needed = set(range(model.output_count))
+    for level in range(model.depth - 1, -1, -1):
+        sums = [member for node in needed for member in model.nodes[level].members(node)]
+        best = scores.edges[level].argmax(dim=0).tolist()
+        kept = [(best[j], j) for j in sums if scores.edges[level][best[j], j] > 0]
+        for i, j in kept:
+            doomed[level][i, j] = False
+        needed = {i for i, _ in kept}
 
 
 def _drop_idle_nodes(model: KAN) -> list[tuple[int, int]]:
@@ -215,9 +227,8 @@ def _drop_idle_nodes(model: KAN) -> list[tuple[int, int]]:
             members = list(model.nodes[level].members(node))
             if bool((layer.kind[:, members] != ABSENT).any()):
                 continue
-            inputs = torch.zeros(1, following.in_features, dtype=model.dtype, device=model.device)
-            inputs[:, node] = values[:, node]
-            constants = following.edge_values(inputs)[0, node]
+            leading = following.select([node], list(range(following.out_features)))
+            constants = leading.edge_values(values[:, node : node + 1])[0, 0]
             for j in (following.kind[node] != ABSENT).nonzero()[:, 0].tolist():
                 following.remove_edge(node, j, constants[j])
             alive[level][node] = False

@@ -29,7 +29,9 @@ def test_the_function_of_the_article(hidden: int) -> None:
     data = create_dataset(article, train_num=400, test_num=100)
     model = KAN([2, hidden, 1], grid=8)
     model.fit(data, steps=20)
-    report = model.auto_symbolic(lib=["x", "x^2", "x^3", "exp", "log", "sqrt", "sin", "tanh", "abs"])
+    report = model.auto_symbolic(
+        lib=["x", "x^2", "x^3", "exp", "log", "sqrt", "sin", "tanh", "abs"]
+    )
     assert equal(formula(model), ARTICLE)
     assert sorted(report.functions.values()) == ["exp", "sin", "x^2"]
     assert report.symbolic_rmse < 1e-10
@@ -89,7 +91,9 @@ def test_a_network_that_is_symbolic_already() -> None:
 
 def test_choices_of_the_user_are_kept() -> None:
     # cos is not in the default library; sin would do as well.
-    data = create_dataset(lambda x: torch.cos(3 * x[:, 0]) + x[:, 1] ** 2, train_num=300, test_num=9)
+    data = create_dataset(
+        lambda x: torch.cos(3 * x[:, 0]) + x[:, 1] ** 2, train_num=300, test_num=9
+    )
     model = KAN([2, 1], grid=8)
     model.fit(data, steps=10)
     model.fix_symbolic(0, 0, 0, "cos")
@@ -102,7 +106,9 @@ def test_a_function_of_the_user() -> None:
     softsign = SymbolicFunction(
         "softsign", lambda x: x / (1 + x.abs()), lambda x: x / (1 + sympy.Abs(x)), parity="odd"
     )
-    data = create_dataset(lambda x: softsign.torch(4 * x[:, 0]) + x[:, 1], train_num=300, test_num=9)
+    data = create_dataset(
+        lambda x: softsign.torch(4 * x[:, 0]) + x[:, 1], train_num=300, test_num=9
+    )
     model = KAN([2, 1], grid=12)
     model.fit(data, steps=10)
     report = model.auto_symbolic(lib=["x", "tanh", "sin", softsign])
@@ -161,7 +167,7 @@ def test_the_same_network_gives_the_same_formula_and_nothing_is_printed(capfd: A
 def test_data_can_be_given_and_are_needed() -> None:
     data = create_dataset(lambda x: 2 * x[:, 0] + 1, 1, train_num=50, test_num=9)
     model = KAN([1, 1], grid=3)
-    with pytest.raises(ValueError, match="needs the data.*fit the network.*or give data"):
+    with pytest.raises(ValueError, match=r"needs the data.*fit the network.*or give data"):
         model.auto_symbolic()
     model.auto_symbolic(data=data, restarts=0)
     assert equal(formula(model), 2 * X_1 + 1)
@@ -173,7 +179,7 @@ def test_a_failure_leaves_the_network_as_it_was() -> None:
     model = KAN([1, 1], grid=3)
     model.fit(data, steps=5)
     before = model(data["test_input"]).detach()
-    with pytest.raises(ValueError, match="no admissible function.*lib"):
+    with pytest.raises(ValueError, match=r"no admissible function.*lib"):
         model.auto_symbolic(lib=[nowhere], restarts=0)
     assert torch.equal(model(data["test_input"]), before)
     assert model[0, 0, 0].kind == "spline"

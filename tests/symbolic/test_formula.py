@@ -55,7 +55,9 @@ def networks(draw: st.DrawFn) -> KAN:
                     layer.remove_edge(i, j, draw(constant))
                 else:
                     a, b, c = draw(constant), draw(st.floats(-0.5, 0.5)), draw(constant)
-                    layer.set_symbolic(i, j, get(draw(st.sampled_from(NAMES))), a, b, c, draw(constant))
+                    layer.set_symbolic(
+                        i, j, get(draw(st.sampled_from(NAMES))), a, b, c, draw(constant)
+                    )
     return model
 
 
@@ -91,7 +93,9 @@ def line() -> KAN:
 def test_constants_are_recognised() -> None:
     model, x = line(), rows(2)
     x_1, x_2 = sympy.symbols("x_1 x_2")
-    expected = sympy.exp(sympy.sqrt(2) * x_1) / 3 - sympy.sin(sympy.pi * x_2) / 2 + sympy.Rational(1, 4)
+    expected = (
+        sympy.exp(sympy.sqrt(2) * x_1) / 3 - sympy.sin(sympy.pi * x_2) / 2 + sympy.Rational(1, 4)
+    )
     expressions, variables = symbolic_formula(remember(model, x))
     assert variables == [x_1, x_2]
     assert sympy.simplify(expressions[0] - expected) == 0
@@ -141,13 +145,14 @@ def test_products_of_every_arity(arity: int) -> None:
 
 STRANGE = [
     ["__import__('os').system('true')", "x y"], ["lambda", "def"], ["exp", "sin"], ["pi", "E"],
-    ["x", "numpy"], ["1", "-"], ["Länge", "温度"], ["a\nb", "[0]"], ["sqrt", "I"], ["besselj", "erf"],
+    ["x", "numpy"], ["1", "-"], ["Länge", "温度"], ["a\nb", "[0]"], ["sqrt", "I"],
+    ["besselj", "erf"],
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("names", STRANGE, ids=str)
 def test_names_are_only_symbols(names: list[str]) -> None:
-    model, x = remember(line(), rows(2)), rows(2)
+    model = remember(line(), rows(2))
     expressions, variables = symbolic_formula(model, names)
     assert [variable.name for variable in variables] == names
     assert expressions[0].free_symbols == set(variables)

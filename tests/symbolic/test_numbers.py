@@ -10,7 +10,8 @@ from knotwork.symbolic.numbers import nice_numbers, recognise
 EXACT = [
     sympy.Integer(3), sympy.Integer(-17), sympy.Rational(1, 3), sympy.Rational(-5, 12),
     sympy.Rational(7, 8), sympy.pi, 2 * sympy.pi, -sympy.pi / 2, sympy.pi**2, 1 / sympy.pi, sympy.E,
-    sympy.sqrt(2), sympy.sqrt(3) / 2, -sympy.sqrt(5), sympy.sqrt(sympy.pi), sympy.sqrt(2 * sympy.pi),
+    sympy.sqrt(2), sympy.sqrt(3) / 2, -sympy.sqrt(5), sympy.sqrt(sympy.pi),
+    sympy.sqrt(2 * sympy.pi),
     sympy.Rational("0.125"), sympy.Rational("9.807"),
 ]  # fmt: skip
 

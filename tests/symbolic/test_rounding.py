@@ -110,5 +110,7 @@ def test_products_are_rounded_too() -> None:
     data = samples(truth)
     model = disturbed(truth.copy(), 1e-3)
     assert round_constants(model, data) <= EXACT
-    values = [v for layer in model.layers for v in layer.affine[:, 2].tolist() + layer.bias.tolist()]
-    assert all(4 * value == round(4 * value) for value in values)
+    values = [
+        v for layer in model.layers for v in layer.affine[:, 2].tolist() + layer.bias.tolist()
+    ]
+    assert [4 * value for value in values] == pytest.approx([round(4 * v) for v in values])

@@ -44,7 +44,9 @@ def test_every_method_lowers_the_loss(opt: str, outputs: int) -> None:
     model = KAN([2, 3, outputs], grid=4)
     lr = {"Adam": 0.02}.get(opt)
     history = model.fit(rows, opt=opt, steps=METHODS[opt], lr=lr)
-    assert history.train_loss[-1] < 0.5 * float(rows["train_label"].std(dim=0).square().mean().sqrt())
+    assert history.train_loss[-1] < 0.5 * float(
+        rows["train_label"].std(dim=0).square().mean().sqrt()
+    )
     assert history.train_loss[-1] < history.train_loss[0]
     best = history.steps.index(history.best_step)
     assert rmse(model, rows["train_input"], rows["train_label"]) == pytest.approx(
@@ -238,7 +240,9 @@ def test_never_ends_worse_than_it_started(
     history = model.fit((x, y), opt=opt, steps=5, update_grid=update_grid)
     end = rmse(model, x, y)
     assert end <= start * (1 + 1e-9)
-    assert end == pytest.approx(history.train_loss[history.steps.index(history.best_step)], rel=1e-6)
+    assert end == pytest.approx(
+        history.train_loss[history.steps.index(history.best_step)], rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("shift", [0.0, 1e3, 1e6])

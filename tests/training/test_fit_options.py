@@ -21,7 +21,10 @@ FEW_ROWS = pytest.mark.filterwarnings("ignore:the network has .* parameters")
 
 def data(rows: int = 200, noise: float = 0.0) -> dict[str, Tensor]:
     return create_dataset(
-        lambda x: torch.sin(3 * x[:, [0]]) + x[:, [1]] ** 2, train_num=rows, test_num=60, noise=noise
+        lambda x: torch.sin(3 * x[:, [0]]) + x[:, [1]] ** 2,
+        train_num=rows,
+        test_num=60,
+        noise=noise,
     )
 
 
@@ -55,8 +58,11 @@ def test_weights_are_repetitions(opt: str) -> None:
         options["batch_size"] = 1000
     for model in (weighted, repeated):
         model.restart(x, seed=1)
-    weighted.fit((x, y), weights=times, steps=6, **options)
-    repeated.fit((x.repeat_interleave(times, 0), y.repeat_interleave(times, 0)), steps=6, **options)
+    # A step of L-BFGS is 20 iterations, through which differences of rounding grow.
+    steps = 1 if opt == "LBFGS" else 6
+    repetitions = (x.repeat_interleave(times, 0), y.repeat_interleave(times, 0))
+    weighted.fit((x, y), weights=times, steps=steps, **options)
+    repeated.fit(repetitions, steps=steps, **options)
     assert distance(weighted, repeated, x) < 1e-6
 
 
@@ -88,7 +94,7 @@ def test_streamed_batches_of_weight_zero_are_passed_over() -> None:
     weights = torch.zeros(40).double()
     weights[:5] = 1
     loader = DataLoader(TensorDataset(x, y, weights), batch_size=4)
-    history = KAN([2, 2, 1]).fit(loader, steps=3)
+    history = KAN([2, 2, 1]).fit(loader, steps=3, smoothness=0)
     assert history.train_loss[-1] <= history.train_loss[0]
 
 

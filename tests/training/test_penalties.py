@@ -35,7 +35,8 @@ def penalty_of(model: KAN, weights: PenaltyWeights) -> tuple[QuadraticPenalty, F
 
 
 @pytest.mark.parametrize(
-    "weights", [PenaltyWeights(lamb=0.3), PenaltyWeights(smoothness=0.1), PenaltyWeights(0.2, smoothness=0.5)]
+    "weights",
+    [PenaltyWeights(lamb=0.3), PenaltyWeights(smoothness=0.1), PenaltyWeights(0.2, smoothness=0.5)],
 )
 def test_quadratic_penalty_has_the_derivatives_of_its_value(weights: PenaltyWeights) -> None:
     penalty, parameters = penalty_of(mixed(), weights)

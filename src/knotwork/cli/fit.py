@@ -17,11 +17,11 @@ from ..plotting import plot_history
 from .console import busy, note, say, tell_table
 from .files import check_folder, write_picture, write_text
 
-# Sparsity before pruning and snapping.
-_SPARSITY = 1e-2
+# Before pruning and snapping; smoothness keeps splines tame where a column has no values.
+_SPARSE = {"lamb": 1e-2, "smoothness": 1e-6}
 # Where width or grid are not given: training rows to have for every parameter.
 _ROWS_PER_PARAMETER = 5
-_MOST_HIDDEN, _MOST_GRID = 5, 5
+_FINEST_GRID = 10
 # A formula whose R^2 is lower by more than this deserves a remark.
 _CLEARLY_LESS = 0.01
 _DIGITS = 6
@@ -53,6 +53,7 @@ class Stage:
 
     name: str
     edges: int
+    grid: int
     train: tuple[float, float]
     test: tuple[float, float] | None
     seconds: float
@@ -68,7 +69,11 @@ class Stage:
     help="Hidden nodes, as 5 or 4,2; 0 for a plain sum of functions.  By default up to 5, as "
     "many as there are rows for.",
 )
-@click.option("--grid", type=int, help="Intervals of the splines; by default up to 5.")
+@click.option(
+    "--grid",
+    type=int,
+    help="Intervals of the splines; by default up to 5, and up to 10 once pruned.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--test-fraction",
@@ -98,7 +103,10 @@ def fit(
     lib: str | None,
     out: Path | None,
 ) -> None:
-    """Fit a network to a table: DATA is a .csv, .tsv or .parquet file."""
+    """Fit a network to a table: DATA is a .csv, .tsv or .parquet file.
+
+    Example: knotwork fit rows.csv --target y --symbolic --out result
+    """
     if lib is not None and not symbolic:
         raise click.UsageError("--lib names functions for --symbolic: add that, or leave it out.")
     functions = resolve(_listed(lib))
@@ -111,10 +119,12 @@ def fit(
 
     clock = _Clock(dataset)
     with busy("training"):
-        histories = [model.fit(dataset, lamb=_SPARSITY if symbolic else 0.0, progress=False)]
+        histories = [model.fit(dataset, progress=False, **_SPARSE if symbolic else {})]
     stages = [clock.stage("splines", model)]
     if symbolic:
         model = model.prune()
+        if grid is None:
+            model = _refined(model, len(dataset.train))
         with busy("training the pruned network"):
             histories.append(model.fit(dataset, progress=False))
         stages.append(clock.stage("pruned", model))
@@ -123,8 +133,9 @@ def fit(
         stages.append(clock.stage("functions", model))
     _tell_stages(stages)
     _tell_importance(model)
-    formula = _formula(model) if symbolic else None
-    if formula is not None:
+    formula = None
+    if symbolic:
+        formula = model.symbolic_formula()[0][0]
         say(f"\n{_equation(target, _short(formula))}", "bold green", whole=True)
         _doubt(stages)
     if out is not None:
@@ -137,16 +148,25 @@ def _listed(text: str | None) -> list[str] | None:
 
 def _network(inputs: int, rows: int, width: list[int] | None, grid: int | None, seed: int) -> KAN:
     """Return a network; what is not given is as large as the number of rows allows."""
-    hidden = [[nodes] for nodes in range(_MOST_HIDDEN, 0, -1)] + [[]] if width is None else [width]
-    grids = range(_MOST_GRID, 0, -1) if grid is None else [grid]
-    candidates = [
-        KAN([inputs, *nodes, 1], grid=size, seed=seed) for nodes in hidden for size in grids
-    ]
-    for share in (_ROWS_PER_PARAMETER, 1):
-        for model in candidates:
+    hidden = [[5], [4], [3], [2], [1], []] if width is None else [width]
+    grids, coarse = ([5, 4, 3], [2, 1]) if grid is None else ([grid], [])
+    sizes = [(nodes, intervals) for nodes in hidden for intervals in grids]
+    smallest = [(hidden[-1], intervals) for intervals in (*grids, *coarse)]
+    for candidates, share in ((sizes + smallest, _ROWS_PER_PARAMETER), (smallest, 1)):
+        for nodes, intervals in candidates:
+            model = KAN([inputs, *nodes, 1], grid=intervals, seed=seed)
             if model.parameter_count() * share <= rows:
                 return model
-    return candidates[-1]
+    return KAN([inputs, *smallest[-1][0], 1], grid=smallest[-1][1], seed=seed)
+
+
+def _refined(model: KAN, rows: int) -> KAN:
+    """Return a pruned network on as fine a grid as the rows allow."""
+    for grid in range(_FINEST_GRID, model.grid, -1):
+        finer = model.refine(grid)
+        if finer.parameter_count() * _ROWS_PER_PARAMETER <= rows:
+            return finer
+    return model
 
 
 def _introduce(data: Path, dataset: Dataset, model: KAN) -> None:
@@ -169,7 +189,7 @@ class _Clock:
         test = None if self._dataset.test is None else scores(model, self._dataset.test)
         train = scores(model, self._dataset.train)
         self._start = time.perf_counter()
-        return Stage(name, model.edge_count(), train, test, seconds)
+        return Stage(name, model.edge_count(), model.grid, train, test, seconds)
 
 
 @torch.no_grad()
@@ -182,7 +202,7 @@ def scores(model: KAN, samples: Samples) -> tuple[float, float]:
 
 def _tell_stages(stages: Sequence[Stage]) -> None:
     """Print a column for every stage, which leaves the table narrow."""
-    rows = [["edges", *(f"{stage.edges}" for stage in stages)]]
+    rows = [[name, *(f"{getattr(stage, name)}" for stage in stages)] for name in ("edges", "grid")]
     for part in ("train", "test"):
         judged = [score for stage in stages if (score := getattr(stage, part))]
         if judged:
@@ -199,10 +219,6 @@ def _tell_importance(model: KAN) -> None:
     ranked = scores.argsort(descending=True, stable=True).tolist()
     say()
     tell_table(["input", "importance"], [[names[i], f"{float(scores[i]):.3f}"] for i in ranked])
-
-
-def _formula(model: KAN) -> sympy.Expr:
-    return model.symbolic_formula()[0][0]
 
 
 def _short(formula: sympy.Expr) -> sympy.Basic:
@@ -239,4 +255,6 @@ def _save(
         latex = sympy.latex(sympy.Eq(sympy.Symbol(target), formula, evaluate=False))
         write_text(latex, out / "formula.tex")
         names += ["formula.txt", "formula.tex"]
+    elif (out / "formula.txt").exists():
+        note(f"{out / 'formula.txt'} is from an earlier run.")
     say(f"\n{out}: {', '.join(names)}")

@@ -95,7 +95,7 @@ def as_dataset(
             raise ValueError("weights are given twice: by the Dataset and by the argument weights.")
         train = train._replace(weights=read_matrix(weights, "weights"))
     every = [train] if test is None else [train, test]
-    parts = [_samples(rows, inputs, outputs, dtype, classes) for rows in every]
+    parts = [_samples(rows, inputs, outputs, dtype, classes, whole) for rows in every]
     for rows in every[1:]:
         for first, second in zip(train[:2], rows[:2], strict=True):
             _check_same_names(first, second)
@@ -164,7 +164,9 @@ def _from_dataset(data: Dataset) -> tuple[_Rows, _Rows | None]:
     return rows(data.train, "train"), None if data.test is None else rows(data.test, "test")
 
 
-def _samples(rows: _Rows, inputs: int, outputs: int, dtype: torch.dtype, classes: bool) -> Samples:
+def _samples(
+    rows: _Rows, inputs: int, outputs: int, dtype: torch.dtype, classes: bool, whole: bool
+) -> Samples:
     """Return checked rows in the network's dtype, still on the device they came on."""
     _check_shape(rows.inputs, inputs, "input", "KAN(width=[{}, ...])")
     numbers = finite_in(dtype, rows.inputs)
@@ -172,7 +174,7 @@ def _samples(rows: _Rows, inputs: int, outputs: int, dtype: torch.dtype, classes
     _check_length(rows.targets, rows.inputs)
     if rows.weights is None:
         return Samples(numbers, targets)
-    weights = _weights(rows.weights, dtype)
+    weights = _weights(rows.weights, dtype, whole)
     _check_length(rows.weights, rows.inputs)
     return Samples(numbers, targets, weights)
 
@@ -249,7 +251,7 @@ def _labels(matrix: Matrix, outputs: int) -> Tensor:
     return numbers.long()
 
 
-def _weights(matrix: Matrix, dtype: torch.dtype) -> Tensor:
+def _weights(matrix: Matrix, dtype: torch.dtype, whole: bool) -> Tensor:
     """Return the weights of rows, of shape (rows,)."""
     argument, shape = matrix.argument, tuple(matrix.values.shape)
     if len(shape) == 0 or shape[1:] not in ((), (1,)):
@@ -261,7 +263,7 @@ def _weights(matrix: Matrix, dtype: torch.dtype) -> Tensor:
             f"{argument} has {weights[row].item():g} in row {row} (counted from 0): weights must "
             "be at least 0. Give a row that should not count the weight 0."
         )
-    if not weights.any():
+    if whole and not weights.any():
         raise ValueError(f"{argument} are all 0: give some rows a weight above 0.")
     return weights
 

@@ -30,6 +30,8 @@ _FINAL_STEPS = 100
 # What makes a trained network worth snapping at once: a small loss and few edges.
 _PROMISING_LOSS = 1e-4
 _PROMISING_EDGES = 6
+# A loss up to this many times that of finer splines may be noise.
+_AT_THE_FLOOR = 1.5
 # Cost that an edge is expected to have once it is a function.
 _EDGE_COST = 2.5
 # Edges that vary less than this share of their node are tried for removal.
@@ -178,11 +180,13 @@ def _best_of_starts(
 ) -> tuple[_Snapped, int]:
     """Snap the network as it is and, where that is not clearly right, fresh starts of its shape.
 
-    Clearly right is a loss of rounding error, or the same functions from two starts.
+    Clearly right is a loss of rounding error, or the same functions from two starts with a loss
+    that splines on a finer grid do not get below either.
     """
     pool = [_from_given(model, samples)]
     if not spline_edges(model):
         return _finish(pool[0].model, samples, pool[0]), 0
+    floor = math.inf
     tries, best = 0, None
     while True:
         # Cheap training comes before costly snapping: look for a start that promises a formula.
@@ -193,8 +197,9 @@ def _best_of_starts(
             break
         start = min(pool, key=lambda trained: trained.worth)
         pool.remove(start)
+        floor = min(floor, _noise_floor(start, samples))
         snapped = _finish(snap(start.model, samples, functions), samples, start)
-        if best is not None and snapped.agrees(best):
+        if best is not None and snapped.agrees(best) and snapped.loss <= _AT_THE_FLOOR * floor:
             best = min(best, snapped, key=lambda candidate: candidate.worth)
             break
         if best is None or snapped.worth < best.worth:
@@ -232,11 +237,17 @@ def _from_given(model: KAN, samples: Samples) -> _Trained:
     return sparse if sparse.worth < full.worth else full
 
 
+def _noise_floor(start: _Trained, samples: Samples) -> float:
+    """Return the loss of the same network on a grid twice as fine: noise stays, misfit goes."""
+    finer = start.model.refine(2 * start.model.grid)
+    return polish(finer, samples, _FREE_STEPS)
+
+
 def _from_fresh(model: KAN, samples: Samples, seed: int) -> _Trained:
     """Return a sparse network of the same shape, trained from a fresh start."""
     fresh = model.copy().double()
     _forget(fresh)
-    fresh.restart(samples.inputs, torch.Generator().manual_seed(seed % (MOST_SEED + 1)))
+    fresh.restart(samples.inputs, seed % (MOST_SEED + 1))
     polish(fresh, samples, _FREE_STEPS)
     return _sparsified(fresh, samples)
 

@@ -15,6 +15,7 @@ from .edge_fit import EdgeFit, fit_edges
 
 # Points at which an edge's function is compared with candidates.
 _MOST_POINTS = 256
+_FEWEST_POINTS = 5
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,10 @@ def fit_layer_edges(
     functions: Sequence[SymbolicFunction],
 ) -> list[list[EdgeFit]]:
     """Fit functions to edges (i, j) of one layer over its inputs, shape (rows, inputs)."""
+    if len(inputs) < _FEWEST_POINTS:
+        raise ValueError(
+            f"X has {len(inputs)} rows; a function is told by at least {_FEWEST_POINTS}."
+        )
     layer = model.layer(l)
     # Spread by rank rather than by row, so that few points still reach both ends of the data.
     ranked = inputs.sort(dim=0).values
@@ -135,9 +140,11 @@ def fix_symbolic(
     if int(layer.kind[i, j]) == ABSENT:
         raise ValueError(f"edge ({l}, {i}, {j}) is absent (pruned), so no function can go there.")
     inputs = model.trace(model.inputs_or_recent(X))[0][l].inputs
+    # A function that is there already gives way to what it replaced, once the new one is found.
+    underlying = model.copy()
     if layer.function_at(i, j) is not None:
-        layer.unset_symbolic(i, j)
-    fits = fit_layer_edges(model, l, [(i, j)], inputs, [record])[0]
+        underlying.layer(l).unset_symbolic(i, j)
+    fits = fit_layer_edges(underlying, l, [(i, j)], inputs, [record])[0]
     if not fits:
         raise ValueError(
             f"edge ({l}, {i}, {j}) cannot become {record.name!r}: either it is constant over the "

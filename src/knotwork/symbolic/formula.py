@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import sympy
@@ -91,7 +91,11 @@ def _variables(model: KAN, var: Sequence[str | sympy.Symbol] | None) -> list[sym
     names: Sequence[str | sympy.Symbol]
     if isinstance(var, str):
         raise TypeError(f"var must be a list of names, one an input; got the text {var!r}.")
-    names = var or model.input_names or [f"x_{i + 1}" for i in range(model.input_count)]
+    default = model.input_names or [f"x_{i + 1}" for i in range(model.input_count)]
+    names = default if var is None else list(var)
+    strange = [name for name in names if not isinstance(cast("object", name), str | sympy.Symbol)]
+    if strange:
+        raise TypeError(f"var must hold names or SymPy symbols; got {strange[0]!r}.")
     # Symbols are made, never parsed: a name is text from a stranger.
     variables = [n if isinstance(n, sympy.Symbol) else sympy.Symbol(n) for n in names]
     if len(variables) != model.input_count or len(set(variables)) != len(variables):
@@ -146,9 +150,12 @@ def evaluate(
 ) -> Tensor:
     """Evaluate expressions at x of shape (rows, variables): shape (rows, expressions), float64."""
     columns: list[Tensor] = []
+    stand_ins = [sympy.Dummy(f"v{i}") for i in range(len(variables))]
+    renamed = dict(zip(variables, stand_ins, strict=True))
     modules: list[Any] = [{"besselj": _bessel, "erf": _erf}, "numpy"]
     for expression in expressions:
-        function = sympy.lambdify(list(variables), expression, modules=modules)
+        # Variables may have the names of functions or constants, hence the stand-ins.
+        function = sympy.lambdify(stand_ins, expression.xreplace(renamed), modules=modules)
         # Values that overflow or lie outside a domain come out as inf or nan, to be seen there.
         with np.errstate(all="ignore"):
             value = function(*(x[:, i].numpy() for i in range(x.shape[1])))

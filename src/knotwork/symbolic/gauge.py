@@ -12,6 +12,7 @@ import math
 
 import torch
 
+from ..layers import SPLINE
 from ..network import KAN
 
 
@@ -30,12 +31,17 @@ def fix_gauge(model: KAN) -> set[tuple[int, str, int]]:
         Constants that are now fixed by convention: `kind` is "a", "b" or "c" of the symbolic edge
         at `position` of the layer, or "bias" of its output `position`.
     """
-    fixed: set[tuple[int, str, int]] = set()
-    for level in range(model.depth - 1, 0, -1):
+    for level in range(model.depth):
         _normalise_layer(model, level)
+    fixed: set[tuple[int, str, int]] = set()
+    # Scales from the outputs down, since each changes factors below; then origins from the inputs
+    # up, since each changes constants above.
+    for level in range(model.depth - 1, 0, -1):
         for node in range(model.nodes[level - 1].count):
-            fixed |= _fix_node(model, level, node)
-    _normalise_layer(model, 0)
+            fixed |= _fix_scales(model, level, node)
+    for level in range(1, model.depth):
+        for node in range(model.nodes[level - 1].count):
+            fixed |= _fix_origin(model, level, node)
     return fixed
 
 
@@ -48,27 +54,31 @@ def _normalise_layer(model: KAN, level: int) -> None:
         layer.bias[layer.symbolic_edges[position, 1]] += d
 
 
-def _fix_node(model: KAN, level: int, node: int) -> set[tuple[int, str, int]]:
-    """Fix the scale and origin of one hidden node, the input `node` of layer `level`."""
-    layer, below = model.layer(level), model.layer(level - 1)
-    outgoing = [p for p, (i, _) in enumerate(layer.symbolic_edges.tolist()) if i == node]
-    members = list(model.nodes[level - 1].members(node))
-    if not outgoing or any(layer.kind[node] == 1):
+def _outgoing(model: KAN, level: int, node: int) -> list[int]:
+    """Return the positions of a node's outgoing edges, none if some are still splines."""
+    layer = model.layer(level)
+    if bool((layer.kind[node] == SPLINE).any()):
+        return []
+    return [p for p, (i, _) in enumerate(layer.symbolic_edges.tolist()) if i == node]
+
+
+def _fix_scales(model: KAN, level: int, node: int) -> set[tuple[int, str, int]]:
+    """Fix the scale of one hidden node, the input `node` of layer `level`."""
+    outgoing = _outgoing(model, level, node)
+    if not outgoing:
         return set()
+    below, members = model.layer(level - 1), list(model.nodes[level - 1].members(node))
     fixed: set[tuple[int, str, int]] = set()
     # The scales of a product's factors trade against each other: all but the first get units.
     for member in members[1:]:
         first = _first_into(model, level - 1, member)
         if first is None:
             continue
-        size = float(below.affine[first, 2])
+        size = float(below.affine[first, 2].detach())
         _scale_sum(model, level - 1, member, 1 / size)
         _scale_sum(model, level - 1, members[0], size)
         fixed.add((level - 1, "c", first))
-    fixed |= _fix_scale(model, level, outgoing, members[0])
-    if len(members) == 1:
-        fixed |= _fix_origin(model, level, outgoing, members[0])
-    return fixed
+    return fixed | _fix_scale(model, level, outgoing, members[0])
 
 
 def _first_into(model: KAN, level: int, output: int) -> int | None:
@@ -94,15 +104,20 @@ def _fix_scale(
     layer, below = model.layer(level), model.layer(level - 1)
     symmetry = {p: layer.functions[p].symmetry for p in outgoing}
     scaled = [p for p in outgoing if layer.functions[p].free_a]
-    powers = [p for p in outgoing if symmetry[p] in ("linear", "power")]
+    powers = [
+        p
+        for p in outgoing
+        if symmetry[p] == "linear" or (symmetry[p] == "power" and layer.functions[p].degree != 0)
+    ]
     fixed: tuple[int, str, int] | None = None
     factor = 1.0
     if scaled:
-        factor = float(layer.affine[scaled[0], 0])
+        factor = float(layer.affine[scaled[0], 0].detach())
         fixed = (level, "a", scaled[0])
     elif powers:
         degree = layer.functions[powers[0]].degree if symmetry[powers[0]] == "power" else 1.0
-        factor = abs(float(layer.affine[powers[0], 2])) ** (1 / degree)
+        size = abs(float(layer.affine[powers[0], 2]))
+        factor = size ** (1 / degree) if size > 0 else 0.0
         fixed = (level, "c", powers[0])
     else:
         first = _first_into(model, level - 1, member)
@@ -117,10 +132,16 @@ def _fix_scale(
     return {fixed}
 
 
-def _fix_origin(
-    model: KAN, level: int, outgoing: list[int], member: int
-) -> set[tuple[int, str, int]]:
+def _fix_origin(model: KAN, level: int, node: int) -> set[tuple[int, str, int]]:
+    """Fix the origin of one hidden sum node; a product has none to choose."""
     layer, below = model.layer(level), model.layer(level - 1)
+    outgoing, members = _outgoing(model, level, node), list(model.nodes[level - 1].members(node))
+    if not outgoing or len(members) > 1:
+        return set()
+    if bool((layer.affine[outgoing, 0] == 0).any()):
+        # A function of a constant: a shift of the node cannot be told from nothing.
+        return set()
+    member = members[0]
     shifted = [p for p in outgoing if layer.functions[p].free_b]
     if shifted:
         a, b, _ = layer.affine[shifted[0]].tolist()

@@ -73,8 +73,12 @@ def distrust(model: KAN, samples: Samples) -> float:
 
 
 def network_cost(model: KAN) -> float:
-    """Sum the costs of all symbolic edges."""
-    return sum(f.cost for index in range(model.depth) for f in model.layer(index).functions)
+    """Sum the costs of all symbolic edges, every free inner constant counting 1 more."""
+    return sum(
+        f.cost + f.free_a + f.free_b
+        for index in range(model.depth)
+        for f in model.layer(index).functions
+    )
 
 
 def spline_edges(model: KAN) -> list[EdgeKey]:

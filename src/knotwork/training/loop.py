@@ -99,8 +99,11 @@ class Loop:
         """Go through the steps; whatever happens, leave the network at the best met."""
         history, steps = self.history, self.options.steps
         began = time.perf_counter()
-        keeper = _Keeper(self.model, self._start(), self.options.patience)
-        self._record(0, keeper.first, began)
+        origin = self._evaluate_start()
+        keeper = _Keeper(self.model, origin, self.options.patience)
+        first = self._start(origin)
+        self._record(0, first, began)
+        keeper.see(0, first, 0)
         method = self._method()
         history.status = "all steps done"
         bar = tqdm(
@@ -126,29 +129,32 @@ class Loop:
                         history.status = stopped
                         break
         finally:
-            history.best_step = keeper.restore(lambda: self._evaluate(method.extra_penalty()))
+            history.best_step = keeper.restore()
         history.refused = method.refused
         return history
 
-    def _start(self) -> _Evaluation:
-        """Bring an untrained network to the scale of the data; evaluate the start."""
+    def _evaluate_start(self) -> _Evaluation:
         first = self._evaluate()
         if not math.isfinite(first.objective):
             raise FloatingPointError(
                 "the loss is not finite at the start: check the network's parameters and that the "
                 "inputs lie where its functions are defined."
             )
+        return first
+
+    def _start(self, origin: _Evaluation) -> _Evaluation:
+        """Bring an untrained network to the scale of the data; evaluate it."""
         if not (self.options.update_grid and isinstance(self.model, KAN)):
-            return first
+            return origin
         if not is_fresh(self.model):
-            return first
+            return origin
         state = _copy_of_state(self.model)
         start_on_data(self.model, self.sample, self.options.loss, self.options.starts)
         started = self._evaluate()
         if math.isfinite(started.objective):
             return started
         self.model.load_state_dict(state)
-        return first
+        return origin
 
     def _asked_to_stop(self, callbacks: Sequence[Callback], step: int) -> str:
         progress = Progress(self.model, self.history, step, self.options.steps)
@@ -186,8 +192,8 @@ class Loop:
                     penalty = float(sparsity_measure(self.model, rows, weights))
                 else:
                     penalty = float(sparsity_penalty(self.model, rows, weights)[0])
-        objective = train / self.variance + penalty + extra_penalty
-        return _Evaluation(train, test, penalty, objective)
+        given = train / self.variance + penalty
+        return _Evaluation(train, test, penalty, given, given + extra_penalty)
 
     @torch.no_grad()
     def _mean_loss(self, batches: Batches) -> float:
@@ -210,11 +216,12 @@ class Loop:
 
 @dataclass(frozen=True)
 class _Evaluation:
-    """Mean losses, the penalty, and the objective they make."""
+    """Mean losses, the penalty, and the objectives: as `given`, and with the method's own part."""
 
     train: float
     test: float
     penalty: float
+    given: float
     objective: float
 
 
@@ -223,15 +230,16 @@ class _Keeper:
 
     The best is judged by the test loss if there is patience for it, otherwise by the objective.
     Where a method changes what it minimises (smoothness chosen anew, knots moved), values from
-    before say nothing any more: a new era begins with the parameters it finds.
+    before say nothing any more: a new era begins with the parameters it finds.  Whatever came
+    between, the network never ends worse than its `origin`, as the fit was given it.
     """
 
-    def __init__(self, model: nn.Module, first: _Evaluation, patience: int | None) -> None:
+    def __init__(self, model: nn.Module, origin: _Evaluation, patience: int | None) -> None:
         self._model = model
         self._patience = patience
-        self.first = first
-        self._first_state = self._best_state = _copy_of_state(model)
-        self._best, self._best_step, self._era = first, 0, 0
+        self._origin = origin
+        self._origin_state = self._best_state = _copy_of_state(model)
+        self._best, self._best_step, self._era = origin, 0, 0
         self._idle = 0
 
     def _judge(self, evaluation: _Evaluation) -> float:
@@ -254,13 +262,16 @@ class _Keeper:
             return ""
         return f"stopped early: no better test loss for {self._patience} records"
 
-    def restore(self, evaluate: Callable[[], _Evaluation]) -> int:
+    def restore(self) -> int:
         """Give the network the best parameters, the first ones included; return their step."""
-        self._model.load_state_dict(self._first_state)
-        if self._best_step and not self._judge(evaluate()) < self._judge(self._best):
-            self._model.load_state_dict(self._best_state)
-            return self._best_step
-        return 0
+        worse = self._judge(self._origin) < self._judge(self._best)
+        if self._patience is None:
+            # Roughness apart: it was not known at the start.
+            worse = self._origin.given < self._best.given
+        if worse:
+            self._best_state, self._best_step = self._origin_state, 0
+        self._model.load_state_dict(self._best_state)
+        return self._best_step
 
 
 def _copy_of_state(model: nn.Module) -> dict[str, Any]:

@@ -20,9 +20,8 @@ import torch
 from .least_squares import NetworkLeastSquares
 from .penalties import PenaltyWeights, QuadraticPenalty
 
-# Steps after a change of grid at which the strength is chosen anew: once the fit has settled
-# somewhat, and again as it settles further.
-SMOOTHING_STEPS = (5, 10, 20, 40)
+# Steps after a change of grid at which the strength is chosen anew, as the fit settles.
+SMOOTHING_STEPS = (2, 5, 10, 20, 40)
 # Powers of ten tried, relative to the ratio of the two matrices' diagonals; those between the last
 # good one and the next are looked at afterwards.
 _EXPONENTS = range(-20, 14, 3)

@@ -58,7 +58,9 @@ def start_on_data(model: KAN, sample: Samples, loss: Loss, starts: int) -> None:
 
 def _scale_to(model: KAN, sample: Samples, loss: Loss, seed: int) -> None:
     """Draw a start from a seed, its outputs with the targets' mean and spread."""
-    model.restart(sample.inputs, torch.Generator().manual_seed(seed % (MOST_SEED + 1)))
+    own_seed = model.seed
+    model.restart(sample.inputs, seed % (MOST_SEED + 1))
+    model.seed = own_seed
     last, nodes = model.layer(-1), model.nodes[-1]
     if loss.classes or loss.name == "custom" or nodes.products:
         return
