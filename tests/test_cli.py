@@ -1,4 +1,3 @@
-import json
 import os
 import subprocess
 import sys
@@ -399,9 +398,3 @@ def test_nothing_is_written_without_out(line, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done("fit", line, "--target", "y", "--width", "0")
     assert [path.name for path in tmp_path.iterdir()] == ["line.csv"]
-
-
-def test_a_network_of_someone_elses_making_is_not_executed(tmp_path):
-    path = tmp_path / "model.safetensors"
-    path.write_text(json.dumps({"class": "os.system"}))
-    assert_one_line(run("plot", path, "--out", tmp_path / "x.png"), "not a safetensors file")

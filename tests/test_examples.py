@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,9 @@ from click.testing import CliRunner
 
 from knotwork.cli.app import app
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXPECTED = {
     "introduction.py": ["exp(x_2**2 + sin(pi*x_1))"],
     "kepler.py": ["period_years = 0.9995*distance_au**1.5"],
@@ -44,6 +47,8 @@ def test_example(name, tmp_path):
     picture = tmp_path / "out" / "examples" / name.replace(".py", ".png")
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert not list(elsewhere.iterdir())
+    for score in re.findall(r"^R\^2 .*: (0\.\d+)$", output, flags=re.MULTILINE):
+        assert f"R^2 {float(score):.2f}" in README
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
@@ -56,4 +61,6 @@ def test_kepler_through_the_command_line():
     table = str(EXAMPLES / "data" / "kepler.csv")
     options = ["--width", "0", "--test-fraction", "0", "--symbolic", "--lib", "x,x^2,x^1.5,log,exp"]
     result = CliRunner().invoke(app, ["fit", table, "--target", "period_years", *options])
-    assert "period_years = 0.999458*distance_au**(3/2)\n" in result.stdout
+    law = "period_years = 0.999458*distance_au**(3/2)\n"
+    assert law in result.stdout
+    assert law in README

@@ -104,7 +104,7 @@ def problem(noise: float, grid: int) -> tuple[NetworkLeastSquares, Tensor]:
 
 
 def test_noise_asks_for_more_smoothness_than_clean_data() -> None:
-    strengths = [choose_smoothness(*problem(noise, 60)) for noise in (0.0, 0.01, 0.3)]
+    strengths = [choose_smoothness(*problem(noise, 60)).strength for noise in (0.0, 0.01, 0.3)]
     assert 0 < 100 * strengths[0] < strengths[1]
     # In theory it grows as noise**(16 / 9), here by a factor of 400.
     assert 10 * strengths[1] < strengths[2]
@@ -114,10 +114,10 @@ def test_noise_asks_for_more_smoothness_than_clean_data() -> None:
 def test_choosing_leaves_the_network_alone_and_repeats_itself() -> None:
     squares, x = problem(0.1, 30)
     before = squares.read()
-    first = choose_smoothness(squares, x)
-    assert choose_smoothness(squares, x) == first
+    first = choose_smoothness(squares, x).strength
+    assert choose_smoothness(squares, x).strength == first
     assert torch.equal(squares.read(), before)
 
 
 def test_one_interval_has_nothing_to_smooth() -> None:
-    assert choose_smoothness(*problem(0.1, 1)) == 0.0
+    assert choose_smoothness(*problem(0.1, 1)).strength == 0.0

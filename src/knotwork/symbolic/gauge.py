@@ -77,6 +77,7 @@ def _fix_scales(model: KAN, level: int, node: int) -> set[tuple[int, str, int]]:
         size = float(below.affine[first, 2].detach())
         _scale_sum(model, level - 1, member, 1 / size)
         _scale_sum(model, level - 1, members[0], size)
+        below.affine[first, 2] = 1.0
         fixed.add((level - 1, "c", first))
     return fixed | _fix_scale(model, level, outgoing, members[0])
 
@@ -129,6 +130,10 @@ def _fix_scale(
     _scale_sum(model, level - 1, member, factor)
     layer.affine[outgoing, 0] /= factor
     _normalise_layer(model, level)
+    # The division leaves a rounding error on what is 1 by convention.
+    affine = model.layer(fixed[0]).affine
+    column = "abc".index(fixed[1])
+    affine[fixed[2], column] = affine[fixed[2], column].sign()
     return {fixed}
 
 

@@ -16,7 +16,7 @@ class History:
         What the losses are: "RMSE" for least squares (in the targets' units), otherwise the name
         of the loss.
     steps : list of int
-        Numbers of the recorded steps, counted over this fit; 0 is the start.
+        Numbers of the recorded steps, counted over this fit; 0 is the network as it was given.
     train_loss, test_loss : list of float
         Losses on the training and test rows; `test_loss` is empty without test rows.
     penalty : list of float

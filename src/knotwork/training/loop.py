@@ -101,9 +101,9 @@ class Loop:
         began = time.perf_counter()
         origin = self._evaluate_start()
         keeper = _Keeper(self.model, origin, self.options.patience)
-        first = self._start(origin)
-        self._record(0, first, began)
-        keeper.see(0, first, 0)
+        self._record(0, origin, began)
+        if steps:
+            self._start()
         method = self._method()
         history.status = "all steps done"
         bar = tqdm(
@@ -142,19 +142,16 @@ class Loop:
             )
         return first
 
-    def _start(self, origin: _Evaluation) -> _Evaluation:
-        """Bring an untrained network to the scale of the data; evaluate it."""
+    def _start(self) -> None:
+        """Bring an untrained network to the scale of the data."""
         if not (self.options.update_grid and isinstance(self.model, KAN)):
-            return origin
+            return
         if not is_fresh(self.model):
-            return origin
+            return
         state = _copy_of_state(self.model)
         start_on_data(self.model, self.sample, self.options.loss, self.options.starts)
-        started = self._evaluate()
-        if math.isfinite(started.objective):
-            return started
-        self.model.load_state_dict(state)
-        return origin
+        if not math.isfinite(self._evaluate().objective):
+            self.model.load_state_dict(state)
 
     def _asked_to_stop(self, callbacks: Sequence[Callback], step: int) -> str:
         progress = Progress(self.model, self.history, step, self.options.steps)

@@ -28,6 +28,8 @@ from .smoothing import SMOOTHING_STEPS, choose_smoothness
 STATISTICS_ROWS = 4096
 # An L-BFGS step that lowers the loss by less than this share gained nothing.
 _QUASI_NEWTON_TOLERANCE = 1e-4
+# A loss this many times above what was promised shows that smoothness was chosen wrongly.
+_MISLED = 4.0
 # Times that smoothness is chosen between two changes of grid.
 _MOST_CHOICES = 8
 # Steps between renewals of the adaptive penalty's weights.
@@ -77,6 +79,9 @@ class LevenbergMarquardtMethod(Method):
         self._solver = self._new_solver()
         self._steps = self._chosen = 0
         self._smoothness: float | None = None
+        self._most_smoothness = math.inf
+        self._expected = math.inf
+        self._before = self._problem.read()
         self.era += 1
 
     def _new_solver(self) -> LevenbergMarquardt:
@@ -108,6 +113,8 @@ class LevenbergMarquardtMethod(Method):
         before = self._solver.refused
         outcome = self._solver.step()
         self.refused += self._solver.refused - before
+        if self._smooths and self._misled(outcome.objective):
+            return ""
         if outcome.stopped and self._smooths and self._chosen < _MOST_CHOICES:
             # The end is the best place to judge from: go on if that changes the choice.
             before_choice = self._smoothness
@@ -120,14 +127,37 @@ class LevenbergMarquardtMethod(Method):
     def _smooth(self) -> None:
         self._chosen += 1
         self.era += 1
-        x = self._batches.sample(STATISTICS_ROWS).inputs
-        self._smoothness = choose_smoothness(self._problem, x)
+        self._before = self._problem.read()
+        choice = choose_smoothness(self._problem, self._sample())
+        self._smoothness = min(choice.strength, self._most_smoothness)
+        self._expected = max(choice.predicted_loss, 2 * self._problem.data_objective())
         self._penalise(replace(self._weights, smoothness=self._smoothness))
 
+    def _misled(self, objective: float) -> bool:
+        """Go back, to less smoothness from now on, if the loss is far above what was promised.
+
+        The choice is made on the linearised problem, which far from the solution can be wrong.
+        """
+        penalty = self._problem.penalty
+        if penalty is None or not self._smoothness:
+            return False
+        loss = 2 * (objective - penalty.value(self._problem.read()))
+        if loss <= _MISLED * self._expected:
+            return False
+        self._problem.write(self._before)
+        self._most_smoothness = self._smoothness / 100
+        self._smoothness = self._most_smoothness
+        self._penalise(replace(self._weights, smoothness=self._smoothness))
+        self._solver = self._new_solver()
+        self.era += 1
+        return True
+
+    def _sample(self) -> Tensor:
+        return self._batches.sample(STATISTICS_ROWS).inputs
+
     def _penalise(self, weights: PenaltyWeights) -> None:
-        x = self._batches.sample(STATISTICS_ROWS).inputs
         self._problem.penalty = QuadraticPenalty.of_network(
-            self._model, self._problem.parameters, x, weights
+            self._model, self._problem.parameters, self._sample(), weights
         )
 
 

@@ -15,6 +15,8 @@ Mathematik* 31 (1979) 377-403.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from .least_squares import NetworkLeastSquares
@@ -35,9 +37,24 @@ _STANDARD_ERRORS = 2.0
 _DAMPING = 1e-11
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A strength of the roughness penalty, 0 for none.
+
+    Attributes
+    ----------
+    strength : float
+    predicted_loss : float
+        The relative loss that the linearised problem promises with it.
+    """
+
+    strength: float
+    predicted_loss: float
+
+
 @torch.no_grad()
-def choose_smoothness(problem: NetworkLeastSquares, x: torch.Tensor) -> float:
-    """Return the strength of the roughness penalty that cross-validates best; 0 if none does.
+def choose_smoothness(problem: NetworkLeastSquares, x: torch.Tensor) -> Choice:
+    """Choose the strength of the roughness penalty that cross-validates best.
 
     Parameters
     ----------
@@ -55,9 +72,10 @@ def choose_smoothness(problem: NetworkLeastSquares, x: torch.Tensor) -> float:
     penalty.add_to(parameters, pull, rough)
     total = float(rough.diagonal().sum())
     if total == 0 or objective == 0:
-        return 0.0
+        return Choice(0.0, 2 * objective)
     ratio = float(matrix.diagonal().sum()) / total
     criteria: dict[int, float] = {}
+    losses: dict[int, float] = {}
 
     def judge(exponent: int) -> None:
         strength = ratio * 10.0**exponent
@@ -76,11 +94,12 @@ def choose_smoothness(problem: NetworkLeastSquares, x: torch.Tensor) -> float:
         left = 1 - float(freedom) / rows
         if left > 0 and squares > 0:
             criteria[exponent] = squares / left**2
+            losses[exponent] = squares
 
     for exponent in _EXPONENTS:
         judge(exponent)
     if not criteria:
-        return 0.0
+        return Choice(0.0, 2 * objective)
     enough = min(criteria.values()) * (1 + _STANDARD_ERRORS * (2 / rows) ** 0.5)
     strongest = max(exponent for exponent, value in criteria.items() if value <= enough)
     # Between the strongest of the coarse row that is good enough and the next, one step at a time.
@@ -89,4 +108,4 @@ def choose_smoothness(problem: NetworkLeastSquares, x: torch.Tensor) -> float:
         if criteria.get(exponent, float("inf")) > enough:
             break
         strongest = exponent
-    return ratio * 10.0**strongest
+    return Choice(ratio * 10.0**strongest, losses[strongest])
