@@ -543,7 +543,7 @@ def test_recent_inputs_are_those_of_the_last_fit():
     model = KAN([2, 2, 1])
     model.fit(data, steps=1)
     assert torch.equal(model.inputs_or_recent(None), data["train_input"])
-    x = normal(3, 4, 2).requires_grad_()
+    x = normal(12, 2).requires_grad_()
     given = model.inputs_or_recent(x)
     assert given.shape == (12, 2)
     assert not given.requires_grad

@@ -17,7 +17,7 @@ the names of the built-in ones.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, cast
@@ -452,6 +452,8 @@ def resolve(lib: Sequence[str | SymbolicFunction] | None = None) -> tuple[Symbol
     if isinstance(lib, (str, SymbolicFunction)):
         shown = getattr(lib, "name", lib)
         raise TypeError(f"lib must be a list of functions; for a single one write [{shown!r}].")
+    if not isinstance(cast("object", lib), Iterable):
+        raise TypeError(f"lib must be a list of functions; got {lib!r}.")
     functions: dict[str, SymbolicFunction] = {}
     for entry in lib:
         function = get(entry, "lib")

@@ -288,6 +288,8 @@ class KANLayer(nn.Module):
         -------
         Tensor of shape (..., out_features)
         """
+        if not isinstance(x, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"X must be a tensor; got {type(x).__name__}: use torch.as_tensor(X).")
         if x.dim() == 0 or x.shape[-1] != self.in_features:
             raise ValueError(
                 f"X has shape {tuple(x.shape)}, but this layer takes {self.in_features} features "
@@ -296,6 +298,11 @@ class KANLayer(nn.Module):
         if not x.is_floating_point():
             raise TypeError(
                 f"X must hold floating-point numbers; got {x.dtype}: use X.to({self.knots.dtype})."
+            )
+        if x.dtype != self.knots.dtype and not torch.is_autocast_enabled():
+            raise TypeError(
+                f"X is {x.dtype}, but the layer is {self.knots.dtype}: use "
+                f"X.to({self.knots.dtype}) or KANLayer(..., dtype={x.dtype})."
             )
         flat = x.reshape(-1, self.in_features)
         y = self.mix(self.feature_values(flat), flat)

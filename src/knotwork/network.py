@@ -239,6 +239,24 @@ class KAN(nn.Module):
                 "in the last dimension."
             )
 
+    def check_rows(self, X: Tensor) -> None:
+        """Raise unless X is of shape (rows, inputs), finite and not empty."""
+        self._check_input(X)
+        if X.dim() != 2:
+            raise ValueError(
+                f"X must have shape (rows, {self.input_count}); got {tuple(X.shape)}: use "
+                f"X.reshape(-1, {self.input_count})."
+            )
+        if len(X) == 0:
+            raise ValueError("X has no rows, so there is nothing to look at.")
+        bad = (~X.isfinite()).nonzero()
+        if len(bad):
+            row, column = bad[0].tolist()
+            raise ValueError(
+                f"X is {float(X[row, column].detach())} in row {row}, column {column} (counted "
+                "from 0): drop the rows that are not finite."
+            )
+
     def trace(self, x: Tensor) -> tuple[list[LayerTrace], Tensor]:
         """Evaluate on x of shape (rows, inputs), keeping what goes through every layer.
 
@@ -268,8 +286,8 @@ class KAN(nn.Module):
             Whether ranges may become smaller.  First-order training says no: with steps of one
             size for all, a node that hardly varies yet would lose itself on tiny knots.
         """
+        self.check_rows(X)
         x = X
-        self._check_input(x)
         for index, nodes in enumerate(self.nodes):
             layer = self.layer(index)
             layer.update_grid(x, shrink)
@@ -286,7 +304,7 @@ class KAN(nn.Module):
         seed : int, optional
             Becomes the network's seed.
         """
-        self._check_input(X)
+        self.check_rows(X)
         if seed is not None:
             self.seed = check_integer(seed, "seed", low=0, high=MOST_SEED)
         x, generator = X, self._generator()
@@ -345,8 +363,8 @@ class KAN(nn.Module):
             If X is None and the network was not fitted to data in memory.
         """
         if X is not None:
-            self._check_input(X)
-            return X.detach().reshape(-1, self.input_count)
+            self.check_rows(X)
+            return X.detach()
         if self.dataset is None:
             raise ValueError(
                 "X is needed: this network has not been fitted to data in memory, so there are no "

@@ -149,7 +149,7 @@ def test_refused_steps_leave_the_parameters_unchanged() -> None:
 
 def test_steps_to_values_that_are_not_finite_are_refused() -> None:
     problem = Problem(lambda x: torch.stack([x[0].log() - 1, 3 * x[1]]), [20.0, 1.0])
-    solver = LevenbergMarquardt(problem, damping=1e-12)
+    solver = LevenbergMarquardt(problem)
     step = solver.step()
     assert step.taken
     assert solver.refused > 0

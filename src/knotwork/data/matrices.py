@@ -93,6 +93,8 @@ def read_matrix(value: Any, argument: str) -> Matrix:
         If it holds something other than real numbers; the message says where.
     """
     if isinstance(value, Tensor):
+        if value.is_meta:
+            raise ValueError(f"{argument} is on the meta device and holds no numbers: give data.")
         return Matrix(argument, _from_tensor(value, argument), origin="tensor")
     if isinstance(value, np.ndarray):
         return Matrix(argument, _from_array(value, argument), origin="array")

@@ -22,6 +22,7 @@ _TOLERANCES = (1e-7, 1e-9, 1e-11)
 # Largest difference between formula and network over the data, relative to the outputs' size.
 AGREEMENT = 1e-8
 _MOST_ROWS = 1000
+_LARGEST_DENOMINATOR = 100
 
 # Writes a constant that is added to something of the given size.
 Number = Callable[[float, float], sympy.Expr]
@@ -132,7 +133,14 @@ def _expressions(
             sympy.Mul(*(sums[member] for member in nodes.members(node)))
             for node in range(nodes.count)
         ]
-    return values
+    return [_with_plain_decimals(value) for value in values]
+
+
+def _with_plain_decimals(expression: Any) -> sympy.Expr:
+    """Write fractions such as 319431/1000 as decimals."""
+    fractions = expression.atoms(sympy.Rational)
+    decimals = {f: sympy.Float(f, 15) for f in fractions if f.q > _LARGEST_DENOMINATOR}
+    return expression.xreplace(decimals)
 
 
 def _disagreement(

@@ -133,7 +133,9 @@ def _fix_scale(
     # The division leaves a rounding error on what is 1 by convention.
     affine = model.layer(fixed[0]).affine
     column = "abc".index(fixed[1])
-    affine[fixed[2], column] = affine[fixed[2], column].sign()
+    one = affine[fixed[2], column].sign()
+    if torch.isclose(affine[fixed[2], column], one):
+        affine[fixed[2], column] = one
     return {fixed}
 
 

@@ -91,11 +91,13 @@ class LoaderBatches(Batches):
             "whole": False,
         }
         self._double = False
+        self._sample: Samples | None = None
 
     def double(self) -> LoaderBatches:
         """Return the same rows in float64."""
         twin = copy.copy(self)
         twin._double = True
+        twin._sample = None
         return twin
 
     def __iter__(self) -> Iterator[Samples]:
@@ -116,13 +118,16 @@ class LoaderBatches(Batches):
             raise ValueError("data: the DataLoader yielded no batch, so there is nothing to learn.")
 
     def sample(self, rows: int) -> Samples:
-        """Return the first batches."""
+        """Return the first batches of the first time through."""
+        if self._sample is not None:
+            return self._sample
         parts: list[Samples] = []
         for batch in self:
             parts.append(batch)
             if sum(len(part) for part in parts) >= rows:
                 break
-        return _join(parts)
+        self._sample = _join(parts)
+        return self._sample
 
 
 def _join(parts: list[Samples]) -> Samples:

@@ -80,7 +80,7 @@ def fit(
         whose terms `lamb_l1`, `lamb_entropy`, `lamb_coef` and `lamb_coefdiff` weigh.
     smoothness : float, optional
         LM only: strength of a penalty on the roughness of the splines.  By default generalised
-        cross-validation chooses it (unless `lamb` is given), so that neither fine grids nor noise
+        cross-validation chooses it, so that neither fine grids nor noise
         are followed where the data does not support it; 0 switches it off.
     lr : float, optional
         Step length of L-BFGS (1) or Adam (0.001).
@@ -113,6 +113,8 @@ def fit(
     TypeError, ValueError
         If an argument or the data is not usable, before anything is changed.
     """
+    if callable(callbacks):
+        raise TypeError("callbacks must be a list of functions: put the function in a list.")
     options = check_options(
         model,
         opt=opt,
@@ -132,6 +134,7 @@ def fit(
         patience=patience,
         update_grid=update_grid,
         seed=seed,
+        callbacks=callbacks,
     )
     dataset, batches = _batches(model, data, weights, options)
     if options.patience is not None and (dataset is None or dataset.test is None):

@@ -42,6 +42,11 @@ class NetworkLeastSquares:
         self.variance = variance
         self.penalty = penalty
         self.parameters = FreeParameters(model)
+        self._data_diagonal = torch.empty(0)
+
+    def data_diagonal(self) -> Tensor:
+        """Return the diagonal of the last normal equations without penalties, shape (size,)."""
+        return self._data_diagonal
 
     def read(self) -> Tensor:
         """Return the parameters, shape (size,)."""
@@ -101,6 +106,7 @@ class NetworkLeastSquares:
         scale = self._scale(total)
         matrix *= scale
         gradient *= scale
+        self._data_diagonal = matrix.diagonal().clone()
         objective = 0.5 * squares * scale
         if self.penalty is not None:
             parameters = self.read()

@@ -15,6 +15,7 @@ K. Madsen, H. B. Nielsen, O. Tingleff, *Methods for Non-Linear Least Squares Pro
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,6 +29,8 @@ _MOST_DAMPING = 1e12
 # says nothing about are damped rather than divided by zero.
 _LEAST_DIAGONAL = 1e-30
 _MOST_TRIALS = 12
+# No direction goes quite undamped.
+_LEAST_WEIGHT = 1e-12
 
 
 class LeastSquaresProblem(Protocol):
@@ -65,13 +68,19 @@ class LevenbergMarquardt:
     Parameters
     ----------
     problem : LeastSquaresProblem
-    damping : float
-        First damping, relative to the diagonal of the Gauss-Newton matrix.
+    metric : callable, optional
+        Returns the diagonal of `D` after every call of the problem's `normal_equations`, shape
+        (size,); that of the Gauss-Newton matrix if None.  A problem with penalties gives the
+        diagonal of the data's part: damping that went by a stiff penalty would hold back just the
+        directions that the penalty leaves free.
     """
 
-    def __init__(self, problem: LeastSquaresProblem, damping: float = _START_DAMPING) -> None:
+    def __init__(
+        self, problem: LeastSquaresProblem, metric: Callable[[], Tensor] | None = None
+    ) -> None:
         self.problem = problem
-        self.damping = damping
+        self.damping = _START_DAMPING
+        self._metric = metric
         self._growth = 2.0
         self.refused = 0
 
@@ -90,14 +99,16 @@ class LevenbergMarquardt:
         scale = diagonal.sqrt()
         scaled = matrix / scale / scale[:, None]
         right = -(gradient / scale)
+        weights = torch.ones_like(scale) if self._metric is None else self._metric() / diagonal
+        weights = weights + _LEAST_WEIGHT
         for _ in range(_MOST_TRIALS):
             if self.damping > _MOST_DAMPING:
                 break
-            move = self._solve(scaled, right)
+            move = self._solve(scaled, right, weights)
             if move is None:
                 self._refuse()
                 continue
-            predicted = 0.5 * float(move @ (self.damping * move + right))
+            predicted = 0.5 * float(move @ (self.damping * weights * move + right))
             problem.write(start + move / scale)
             reached = problem.objective()
             gain = (objective - reached) / predicted if predicted > 0 else -1.0
@@ -111,9 +122,9 @@ class LevenbergMarquardt:
         self.damping = min(self.damping, _MOST_DAMPING)
         return Step(objective, False, "converged: no damping lowers the objective")
 
-    def _solve(self, scaled: Tensor, right: Tensor) -> Tensor | None:
+    def _solve(self, scaled: Tensor, right: Tensor, weights: Tensor) -> Tensor | None:
         damped = scaled.clone()
-        damped.diagonal().add_(self.damping)
+        damped.diagonal().add_(self.damping * weights + _LEAST_DAMPING)
         factor, failed = torch.linalg.cholesky_ex(damped)
         if int(failed) != 0:
             return None

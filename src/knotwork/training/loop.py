@@ -121,7 +121,9 @@ class Loop:
                     now = self._evaluate(method.extra_penalty())
                     self._record(step, now, began)
                     text = f"{history.metric} {history.train_loss[-1]:.3g}"
-                    bar.set_postfix_str(text, refresh=step == steps or bool(stopped))
+                    bar.set_postfix_str(
+                        text, refresh=not delay and (step == steps or bool(stopped))
+                    )
                     keeper.see(step, now, method.era)
                     asked = self._asked_to_stop(callbacks, step)
                     stopped = asked or keeper.patience_over or stopped

@@ -41,6 +41,11 @@ class Loss:
     def total(self, prediction: Tensor, samples: Samples) -> Tensor:
         """Sum the loss over rows, weighted if they have weights."""
         losses = self.rows(prediction, samples.targets)
+        if not isinstance(losses, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(
+                f"loss returned {type(losses).__name__}: return a tensor, one number (the mean "
+                f"over rows) or the loss of each row, shape ({len(samples)},)."
+            )
         if losses.dim() == 0:
             if samples.weights is not None:
                 raise ValueError(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -53,6 +54,7 @@ def check_options(
     patience: int | None,
     update_grid: bool,
     seed: int,
+    callbacks: Sequence[Any],
 ) -> FitOptions:
     """Check all options and fill in what depends on the method.
 
@@ -67,6 +69,9 @@ def check_options(
                 f"model must have the attribute {attribute} so that data can be checked against "
                 f"it; {type(model).__name__} has none."
             )
+    for callback in callbacks:
+        if not callable(callback):
+            raise TypeError(f"callbacks must be functions of a Progress; got {callback!r}.")
     record = resolve_loss(loss)
     method = _check_method(model, opt, record)
     strengths = {name: check_number(value, name, low=0) for name, value in penalties.items()}
@@ -80,6 +85,8 @@ def check_options(
         batch_size = check_integer(batch_size, "batch_size", low=1)
         if method != "Adam":
             raise ValueError(f"batch_size needs opt='Adam'; {method} uses all rows in every step.")
+    if lr is not None and method == "LM":
+        raise ValueError("lr needs opt='LBFGS' or 'Adam'; LM finds the length of its steps itself.")
     if starts is None:
         few = method == "LM" and parameter_count(model) <= _MANY_STARTS_PARAMETERS
         starts = _DEFAULT_STARTS if few else 1

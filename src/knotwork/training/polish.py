@@ -55,12 +55,12 @@ def polish(
     """
     problem = _problem(model, samples)
     weights = PenaltyWeights(lamb=lamb)
-    solver, idle, last = LevenbergMarquardt(problem), 0, float("inf")
+    solver, idle, last = LevenbergMarquardt(problem, problem.data_diagonal), 0, float("inf")
     for step in range(steps):
         if follow and step % _GRID_STEPS == 0 and grid_misfits(model, samples.inputs):
             model.update_grid(samples.inputs)
             problem.penalty = None
-            solver, idle, last = LevenbergMarquardt(problem), 0, float("inf")
+            solver, idle, last = LevenbergMarquardt(problem, problem.data_diagonal), 0, float("inf")
         if lamb and (problem.penalty is None or step % _RENEWAL_STEPS == 0):
             problem.penalty = QuadraticPenalty.of_network(
                 model, problem.parameters, samples.inputs, weights

@@ -32,6 +32,9 @@ _LEAST_DIAGONAL = 1e-30
 # Criteria within this many standard errors of the least count as equally good: a mean square over
 # N rows has the relative standard error sqrt(2 / N).
 _STANDARD_ERRORS = 2.0
+# Share of the rows that must be left over: where parameters can follow every row, the criterion is
+# a quotient of two rounding errors.
+_LEAST_FREEDOM_LEFT = 0.2
 # Directions the data hardly determines are damped as the solver would, in units where the diagonal
 # of the matrix is 1.
 _DAMPING = 1e-11
@@ -92,7 +95,7 @@ def choose_smoothness(problem: NetworkLeastSquares, x: torch.Tensor) -> Choice:
         squares = 2 * objective + 2 * float(gradient @ move) + float(move @ matrix @ move)
         freedom = torch.cholesky_solve(matrix / scale / scale[:, None], factor).diagonal().sum()
         left = 1 - float(freedom) / rows
-        if left > 0 and squares > 0:
+        if left >= _LEAST_FREEDOM_LEFT and squares > 0:
             criteria[exponent] = squares / left**2
             losses[exponent] = squares
 

@@ -19,7 +19,8 @@ _SEED_STRIDE = 1_000_003
 
 def is_fresh(model: KAN) -> bool:
     """Tell whether the network's parameters are still those of its constructor's start."""
-    if not model.fresh:
+    layers = [model.layer(index) for index in range(model.depth)]
+    if not model.fresh or not all(bool(layer.spline_mask.all()) for layer in layers):
         return False
     twin = model.copy()
     generator = torch.Generator().manual_seed(model.seed)
