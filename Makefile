@@ -17,7 +17,7 @@ demo: setup
 	$(BIN)/knotwork demo --out out/demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: setup
 	$(BIN)/ruff check .

@@ -169,8 +169,6 @@ X_VALUES = {
 @pytest.mark.parametrize("kind", X_VALUES)
 @pytest.mark.parametrize(("door", "args"), X_DOORS, ids=[door for door, _ in X_DOORS])
 def test_rows_given_to_the_other_doors(fitted: KAN, door: str, args: Any, kind: str) -> None:
-    if (door, kind) == ("update_grid", "no rows"):
-        pytest.skip("it is documented to do nothing")
     value, words = X_VALUES[kind]
     check(fitted, with_x(door, value, *args), words)
 

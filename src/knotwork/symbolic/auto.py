@@ -18,8 +18,8 @@ from ..network import KAN
 from ..sparsity import prune
 from ..statistics import network_statistics
 from ..training.polish import polish, relative_loss
-from .rounding import EXACT, round_constants
-from .snapping import COST_FACTOR, EdgeKey, network_cost, snap, spline_edges
+from .rounding import round_constants
+from .snapping import COST_FACTOR, EXACT, EdgeKey, network_cost, snap, spline_edges
 
 # Sparsity strengths gone through, weak to strong, and the steps at each.
 _LADDER = (1e-4, 3e-4, 1e-3)
@@ -233,6 +233,9 @@ def _from_given(model: KAN, samples: Samples) -> _Trained:
     if not spline_edges(trained):
         return _Trained(trained, relative_loss(trained, samples))
     full = _Trained(trained, polish(trained, samples, _FREE_STEPS))
+    if full.promising and all(nodes.count == 1 for nodes in trained.nodes):
+        # A chain of single nodes: every input has one way to the output, and nothing is double.
+        return full
     sparse = _sparsified(trained, samples)
     return sparse if sparse.worth < full.worth else full
 

@@ -15,9 +15,8 @@ from ..training.levenberg_marquardt import LevenbergMarquardt
 from ..training.losses import LOSSES, target_variance
 from .gauge import fix_gauge
 from .numbers import nice_numbers
+from .snapping import EXACT
 
-# A relative loss at this level is rounding error: every function is right.
-EXACT = 1e-22
 # On exact data constants are known to about this, in their effect on the output.
 _EXACT_EFFECT = 1e-7
 _STANDARD_ERRORS = 2.0

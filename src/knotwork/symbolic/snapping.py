@@ -33,8 +33,15 @@ _FINAL_STEPS = 100
 COST_FACTOR = 1.1
 # How much larger than its spread an edge's function may plausibly be.
 _PLAUSIBLE_CANCELLATION = 300.0
+# A function that misses this share of an edge's variance, and this many times what the best one
+# misses, is not tried.
+_HOPELESS_MISFIT = 0.1
+_HOPELESS_RATIO = 10.0
 # Rows that the search looks at; the final fit sees all.
 _SEARCH_ROWS = 512
+
+# A relative loss at this level is rounding error: every function is right.
+EXACT = 1e-22
 
 EdgeKey = tuple[int, int, int]
 
@@ -111,6 +118,8 @@ def snap(model: KAN, samples: Samples, functions: Sequence[SymbolicFunction]) ->
                 place(trial, *key, fit)
                 loss = polish(trial, few, _JOINT_STEPS)
                 new = _State(trial, loss, chosen, distrust(trial, few))
+                if loss <= EXACT and not spline_edges(trial):
+                    return trial
                 if chosen not in reached or new.loss < reached[chosen].loss:
                     reached[chosen] = new
         if not reached:
@@ -138,4 +147,9 @@ def _branches(
             fits = fit_layer_edges(model, l, edges, trace.inputs, functions)
             ranked += [((l, i, j), fit) for (i, j), fit in zip(edges, fits, strict=True) if fit]
     ranked.sort(key=lambda entry: entry[1][0].score)
-    return [(key, fit) for key, fits in ranked[:_EDGES_TRIED] for fit in fits[:_FUNCTIONS_TRIED]]
+    return [
+        (key, fit)
+        for key, fits in ranked[:_EDGES_TRIED]
+        for fit in fits[:_FUNCTIONS_TRIED]
+        if 1 - fit.r2 <= max(_HOPELESS_MISFIT, _HOPELESS_RATIO * (1 - fits[0].r2))
+    ]

@@ -16,20 +16,14 @@ from ..data import Dataset
 from ..network import KAN
 from .batches import Batches, TensorBatches
 from .dense import DenseLeastSquares
+from .first_order import AdamMethod, FirstOrderObjective, QuasiNewtonMethod
 from .grids import grid_misfits
 from .history import History
 from .losses import target_variance, total_weight
-from .methods import (
-    STATISTICS_ROWS,
-    AdamMethod,
-    DenseLevenbergMarquardt,
-    FirstOrderObjective,
-    LevenbergMarquardtMethod,
-    Method,
-    QuasiNewtonMethod,
-)
+from .methods import STATISTICS_ROWS, Method
 from .options import FitOptions
 from .penalties import sparsity_measure, sparsity_penalty
+from .second_order import DenseLevenbergMarquardt, LevenbergMarquardtMethod
 from .start import is_fresh, start_on_data
 
 # The grid follows the data until this share of the steps is done, so that the rest can settle.

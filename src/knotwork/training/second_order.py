@@ -1,0 +1,173 @@
+"""Training by Levenberg-Marquardt: networks with their own Jacobian, other modules with torch's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from torch import Tensor
+
+from ..network import KAN
+from .batches import Batches
+from .least_squares import NetworkLeastSquares, Restricted
+from .levenberg_marquardt import LeastSquaresProblem, LevenbergMarquardt
+from .methods import STATISTICS_ROWS, Method
+from .penalties import PenaltyWeights, QuadraticPenalty
+from .smoothing import SMOOTHING_STEPS, choose_smoothness
+
+# A loss this many times above what was promised shows that smoothness was chosen wrongly.
+_MISLED = 4.0
+_STEPS_TO_ARRIVE = 5
+# Times that smoothness is chosen between two changes of grid.
+_MOST_CHOICES = 8
+# Steps between renewals of the adaptive penalty's weights.
+_RENEWAL_STEPS = 2
+
+
+class LevenbergMarquardtMethod(Method):
+    """Second-order steps with the structured Jacobian and quadratic penalties.
+
+    The adaptive sparsity penalty is renewed every few steps.  Without one, smoothness is chosen
+    from the data as the fit settles; see `smoothing`.
+    """
+
+    def __init__(
+        self, model: KAN, batches: Batches, variance: float, weights: PenaltyWeights
+    ) -> None:
+        self._model = model
+        self._weights = weights
+        self._batches = batches
+        self._variance = variance
+        self.reset()
+
+    def reset(self) -> None:
+        """Start with fresh damping and penalty."""
+        self._problem = NetworkLeastSquares(self._model, self._batches, self._variance)
+        self._solver = self._new_solver()
+        self._steps = self._chosen = 0
+        self._smoothness: float | None = None
+        self._most_smoothness = math.inf
+        self._expected = math.inf
+        self._chosen_at = 0
+        self._arriving = False
+        self._before = self._problem.read()
+        self.era += 1
+
+    def _new_solver(self) -> LevenbergMarquardt:
+        trainable = self._problem.parameters.trainable()
+        if bool(trainable.all()):
+            return LevenbergMarquardt(self._problem, self._problem.data_diagonal)
+        return LevenbergMarquardt(
+            Restricted(self._problem, trainable), lambda: self._problem.data_diagonal()[trainable]
+        )
+
+    @property
+    def _smooths(self) -> bool:
+        """Whether smoothness is being chosen from the data."""
+        return self._weights.smoothness is None
+
+    def extra_penalty(self) -> float:
+        """Return the roughness penalty; the sparsity penalty is the objective's own."""
+        penalty = self._problem.penalty
+        if penalty is None or self._weights.lamb:
+            return 0.0
+        return 2 * penalty.value(self._problem.read())
+
+    def step(self) -> str:
+        """Take one damped Gauss-Newton step."""
+        renewed = self._weights.lamb or self._weights.smoothness
+        if self._smooths and self._steps in SMOOTHING_STEPS:
+            self._smooth()
+        elif renewed and self._steps % _RENEWAL_STEPS == 0:
+            self._penalise()
+        self._steps += 1
+        before = self._solver.refused
+        outcome = self._solver.step()
+        self.refused += self._solver.refused - before
+        # The sparsity penalty is judged apart from roughness.
+        smooths = self._smooths and not self._weights.lamb
+        if smooths and self._arriving:
+            self._arriving = self._far_from_promised(outcome.objective)
+            # A new era begins once the fit is where the new penalty leads.
+            self.era += not self._arriving
+            late = bool(outcome.stopped) or self._steps >= self._chosen_at + _STEPS_TO_ARRIVE
+            if self._arriving and late:
+                self._go_back()
+                return ""
+        settled = outcome.stopped and smooths
+        if settled and self._chosen < _MOST_CHOICES:
+            # The end is the best place to judge from: go on if that changes the choice.
+            before_choice = self._smoothness
+            self._smooth()
+            if not _alike(before_choice, self._smoothness):
+                return ""
+        return outcome.stopped
+
+    def _smooth(self) -> None:
+        self._chosen += 1
+        self._chosen_at = self._steps
+        self._arriving = True
+        self._before = self._problem.read()
+        # What was learned about damping was learned with another penalty.
+        self._solver = self._new_solver()
+        choice = choose_smoothness(self._problem, self._sample())
+        self._smoothness = min(choice.strength, self._most_smoothness)
+        self._expected = max(choice.predicted_loss, 2 * self._problem.data_objective())
+        self._penalise()
+
+    def _far_from_promised(self, objective: float) -> bool:
+        """Tell whether the data's loss is far above what the choice of smoothness promised."""
+        penalty = self._problem.penalty
+        if penalty is None or not self._smoothness:
+            return False
+        loss = 2 * (objective - penalty.value(self._problem.read()))
+        return loss > _MISLED * self._expected
+
+    def _go_back(self) -> None:
+        """Return to before the choice, with less smoothness from now on.
+
+        The choice is made on the linearised problem, which far from the solution can be wrong.
+        """
+        self._problem.write(self._before)
+        self._most_smoothness = (self._smoothness or 0.0) / 100
+        self._smoothness = self._most_smoothness
+        self._chosen_at = self._steps
+        self._penalise()
+        self._solver = self._new_solver()
+
+    def _sample(self) -> Tensor:
+        return self._batches.sample(STATISTICS_ROWS).inputs
+
+    def _penalise(self) -> None:
+        weights = self._weights
+        if self._smooths:
+            weights = replace(weights, smoothness=self._smoothness or 0.0)
+        self._problem.penalty = QuadraticPenalty.of_network(
+            self._model, self._problem.parameters, self._sample(), weights
+        )
+
+
+class DenseLevenbergMarquardt(Method):
+    """Second-order steps for any module, its Jacobian formed by torch.func; for small ones."""
+
+    def __init__(self, problem: LeastSquaresProblem) -> None:
+        self._problem = problem
+        self.reset()
+
+    def reset(self) -> None:
+        """Start with fresh damping."""
+        self._solver = LevenbergMarquardt(self._problem)
+
+    def step(self) -> str:
+        """Take one damped Gauss-Newton step."""
+        before = self._solver.refused
+        outcome = self._solver.step()
+        self.refused += self._solver.refused - before
+        return outcome.stopped
+
+
+def _alike(first: float | None, second: float | None) -> bool:
+    """Tell whether two strengths are within a factor of ten."""
+    if not first or not second:
+        return first == second
+    return 0.1 < first / second < 10
