@@ -25,6 +25,7 @@ from .layers import ABSENT, MAX_ORDER, SPLINE, SYMBOLIC, KANLayer
 from .mlp import MLP
 from .network import KAN
 from .nodes import Nodes
+from .trainable import Trainable
 
 _DTYPES: Mapping[str, torch.dtype] = {
     str(dtype).removeprefix("torch."): dtype
@@ -35,7 +36,7 @@ _DTYPES: Mapping[str, torch.dtype] = {
 _MOST_PRODUCTS = 2**20
 
 
-def save(model: KAN | MLP, path: str | PathLike[str]) -> None:
+def save(model: Trainable, path: str | PathLike[str]) -> None:
     """Write a network to a file, atomically: what was there before stays until all is written.
 
     The data of the last fit isn't saved.
@@ -67,7 +68,7 @@ def save(model: KAN | MLP, path: str | PathLike[str]) -> None:
     """
     if isinstance(model, KAN):
         header = _describe_kan(model)
-    elif isinstance(model, MLP):  # pyright: ignore[reportUnnecessaryIsInstance]
+    elif isinstance(model, MLP):
         header = _describe_mlp(model)
     else:
         raise TypeError(f"model must be a KAN or an MLP; got {type(model).__name__}.")

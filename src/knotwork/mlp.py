@@ -6,18 +6,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from ._checks import check_choice, check_device, check_dtype, check_integer
-from .data import Dataset
-
-if TYPE_CHECKING:
-    from os import PathLike
-
-    from .training import History
+from ._checks import MOST_SEED, check_choice, check_device, check_dtype, check_integer
+from .trainable import Trainable
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
     {
@@ -30,7 +24,7 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
 )
 
 
-class MLP(nn.Module):
+class MLP(Trainable):
     r"""A multilayer perceptron: linear layers with an activation between them.
 
     Weights start normal with variance :math:`1 / (n\, E[a(z)^2])`, where `n` is the number of the
@@ -82,7 +76,7 @@ class MLP(nn.Module):
         super().__init__()
         self.width = _check_width(width)
         self.activation = check_choice(activation, "activation", ACTIVATIONS)
-        self.seed = check_integer(seed, "seed", low=0, high=2**63 - 1)
+        self.seed = check_integer(seed, "seed", low=0, high=MOST_SEED)
         dtype, device = check_dtype(dtype), check_device(device)
         # Made without memory first, since Linear would draw from torch's own random numbers.
         self.layers = nn.ModuleList(
@@ -90,9 +84,6 @@ class MLP(nn.Module):
             for inputs, outputs in pairwise(self.width)
         )
         self.reset_parameters()
-        self.dataset: Dataset | None = None
-        self.input_names: tuple[str, ...] | None = None
-        self.output_names: tuple[str, ...] | None = None
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -176,47 +167,6 @@ class MLP(nn.Module):
                 f"X has shape {tuple(x.shape)}, but the network takes {self.input_count} inputs "
                 "in the last dimension."
             )
-
-    # -- doors into the modules above --------------------------------------------------------
-
-    def fit(self, data: Any, **options: Any) -> History:
-        """Fit to data in place; see `knotwork.training.fit` for all options.
-
-        Parameters
-        ----------
-        data : dict, (X, y), Dataset or DataLoader
-        **options
-            ``opt="LM" | "LBFGS" | "Adam"``, ``steps``, ``loss``, ``weights``, ``lr``,
-            ``batch_size``, ``patience``, ``callbacks``, ``progress``, ``seed``.
-
-        Returns
-        -------
-        History
-        """
-        from .training import fit
-
-        return fit(self, data, **options)
-
-    def train(self, mode: Any = True, **options: Any) -> Any:
-        """Fit to a dataset, or set training mode as every ``nn.Module`` does.
-
-        Given data it is `fit` and returns its `History`; given a bool it is ``nn.Module.train``
-        and returns the network.
-        """
-        if isinstance(mode, bool):
-            if options:
-                raise TypeError(
-                    f"train({mode}) sets the mode and takes no options; to fit, give data first: "
-                    "train(dataset, ...)."
-                )
-            return super().train(mode)
-        return self.fit(mode, **options)
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write a checkpoint, atomically; `knotwork.load` reads it."""
-        from .io import save
-
-        save(self, path)
 
 
 def _check_width(width: Sequence[int]) -> list[int]:

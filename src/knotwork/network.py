@@ -15,14 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from ._checks import MOST_SEED, check_index, check_integer
-from .data import Dataset
 from .layers import KANLayer
 from .nodes import WidthEntry, parse_width
 from .splines import Extrapolation
+from .trainable import Trainable
 
 if TYPE_CHECKING:
-    from os import PathLike
-
     import sympy
     from matplotlib.figure import Figure
 
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from .functions import SymbolicFunction
     from .sparsity import Attribution, PruneReport
     from .symbolic import SnapReport, Suggestions
-    from .training import History
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class LayerTrace:
     subnodes: Tensor
 
 
-class KAN(nn.Module):
+class KAN(Trainable):
     """A Kolmogorov-Arnold network.
 
     Parameters
@@ -126,14 +123,10 @@ class KAN(nn.Module):
             )
             for size, nodes in zip(sizes, self.nodes, strict=False)
         )
-        self.input_names: tuple[str, ...] | None = None
-        self.output_names: tuple[str, ...] | None = None
         self.prune_report: PruneReport | None = None
         self.snap_report: SnapReport | None = None
         # Untrained networks may still be restarted on the data's own scale.
         self.fresh = True
-        # What the network was last fitted to, for prune, plot and auto_symbolic.
-        self.dataset: Dataset | None = None
 
     def _generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed)
@@ -374,40 +367,6 @@ class KAN(nn.Module):
 
     # -- doors into the modules above --------------------------------------------------------
 
-    def fit(self, data: Any, **options: Any) -> History:
-        """Fit to data in place; see `knotwork.training.fit` for all options.
-
-        Parameters
-        ----------
-        data : dict, (X, y), Dataset or DataLoader
-        **options
-            ``opt="LM" | "LBFGS" | "Adam"``, ``steps``, ``loss``, ``weights``, ``lamb``,
-            ``lamb_entropy``, ``lr``, ``batch_size``, ``update_grid``, ``patience``,
-            ``callbacks``, ``progress``, ``seed``.
-
-        Returns
-        -------
-        History
-        """
-        from .training import fit
-
-        return fit(self, data, **options)
-
-    def train(self, mode: Any = True, **options: Any) -> Any:
-        """Fit to a dataset, or set training mode as every ``nn.Module`` does.
-
-        Given data it is `fit` and returns its `History`; given a bool it is ``nn.Module.train``
-        and returns the network.
-        """
-        if isinstance(mode, bool):
-            if options:
-                raise TypeError(
-                    f"train({mode}) sets the mode and takes no options; to fit, give data first: "
-                    "train(dataset, ...)."
-                )
-            return super().train(mode)
-        return self.fit(mode, **options)
-
     def attribute(self, X: Tensor | None = None) -> Attribution:
         """Score the importance of inputs, nodes and edges over X or the last fit's data."""
         from .sparsity import attribute
@@ -501,9 +460,3 @@ class KAN(nn.Module):
         from .plotting import plot_network
 
         return plot_network(self, X, **options)
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write a checkpoint, atomically; `knotwork.load` reads it."""
-        from .io import save
-
-        save(self, path)

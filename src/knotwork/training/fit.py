@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 
 from .._threads import SMALL_WORK, one_thread
 from ..data import Dataset, Samples, as_dataset
-from ..mlp import MLP
 from ..network import KAN
+from ..trainable import Trainable
 from .batches import CHUNK_ROWS, Batches, LoaderBatches, TensorBatches
 from .grids import lenient_extrapolation
 from .history import History
@@ -155,7 +155,7 @@ def fit(
             model.load_state_dict(work.state_dict())
     if isinstance(model, KAN):
         model.fresh = False
-    if isinstance(model, KAN | MLP):
+    if isinstance(model, Trainable):
         # Streamed rows are gone; rows of an earlier fit would be the wrong ones to look at.
         model.dataset = dataset
         if dataset is not None:
