@@ -15,7 +15,7 @@ from ..data import Dataset, Samples, as_dataset
 from ..functions import SymbolicFunction, resolve
 from ..layers import ABSENT
 from ..network import KAN
-from ..sparsity import prune
+from ..sparsity import attribute, prune
 from ..statistics import network_statistics
 from ..training.polish import polish, relative_loss
 from .rounding import round_constants
@@ -34,8 +34,14 @@ _PROMISING_EDGES = 6
 _AT_THE_FLOOR = 1.5
 # Cost that an edge is expected to have once it is a function.
 _EDGE_COST = 2.5
-# Edges that vary less than this share of their node are tried for removal.
+# Edges that vary less than this share of their node have no function to speak of.
 _NEGLIGIBLE = 1e-3
+# How many edges of a symbolic network are tried for removal, and the steps given to do without.
+_MOST_REMOVALS = 12
+_REMOVAL_STEPS = 30
+# A loss may rise by this over the number of rows before an edge counts as needed: two standard
+# errors of one constant.
+_SIGNIFICANT = 4.0
 
 
 @dataclass(frozen=True)
@@ -233,9 +239,10 @@ def _from_given(model: KAN, samples: Samples) -> _Trained:
     if not spline_edges(trained):
         return _Trained(trained, relative_loss(trained, samples))
     full = _Trained(trained, polish(trained, samples, _FREE_STEPS))
-    if full.promising and all(nodes.count == 1 for nodes in trained.nodes):
-        # A chain of single nodes: every input has one way to the output, and nothing is double.
-        return full
+    if full.promising and all(nodes.subnodes == 1 for nodes in trained.nodes):
+        # A chain of single sums: every input has one way to the output, and nothing is double.
+        pruned = prune(trained, _NEGLIGIBLE, _NEGLIGIBLE, samples.inputs)
+        return _Trained(pruned, polish(pruned, samples, _FREE_STEPS))
     sparse = _sparsified(trained, samples)
     return sparse if sparse.worth < full.worth else full
 
@@ -267,7 +274,7 @@ def _sparsified(model: KAN, samples: Samples) -> _Trained:
 def _finish(model: KAN, samples: Samples, start: _Trained) -> _Snapped:
     """Fit a symbolic network's constants to the end, drop idle edges, make constants nicer."""
     loss = polish(model, samples, _FINAL_STEPS, tolerance=1e-6, follow=False)
-    model, loss = _without_idle_edges(model, samples, loss)
+    model, loss = _simplified(model, samples, loss)
     rounded = model.copy()
     rounded_loss = round_constants(rounded, samples)
     if math.isfinite(rounded_loss):
@@ -275,22 +282,26 @@ def _finish(model: KAN, samples: Samples, start: _Trained) -> _Snapped:
     return _Snapped(model, loss, start)
 
 
-def _without_idle_edges(model: KAN, samples: Samples, loss: float) -> tuple[KAN, float]:
-    """Remove symbolic edges one by one where the fit is as good without them."""
-    statistics = network_statistics(model, samples.inputs)
-    idle = [
-        (l, i, j)
-        for l, layer in enumerate(statistics)
-        for i, j in (layer.relative_spread < _NEGLIGIBLE).nonzero().tolist()
-        if int(model.layer(l).kind[i, j]) != ABSENT
-    ]
-    for l, i, j in idle:
+def _simplified(model: KAN, samples: Samples, loss: float) -> tuple[KAN, float]:
+    """Remove edges, the least important first, where the fit is as good without them.
+
+    Two hidden nodes that share the work of one lose the second this way.
+    """
+    scores = attribute(model, samples.inputs)
+    ranked = sorted(
+        (float(edges[i, j]), l, i, j)
+        for l, edges in enumerate(scores.edges)
+        for i, j in (model.layer(l).kind != ABSENT).nonzero().tolist()
+    )
+    removed = False
+    for _, l, i, j in ranked[:_MOST_REMOVALS]:
         trial = model.copy()
-        trial.layer(l).remove_edge(i, j, statistics[l].edge_mean[i, j])
-        reached = polish(trial, samples, _FREE_STEPS, follow=False)
-        if reached <= max(loss * (1 + 4 / len(samples)), EXACT):
-            model, loss = trial, reached
-    if idle:
+        mean = network_statistics(model, samples.inputs)[l].edge_mean[i, j]
+        trial.layer(l).remove_edge(i, j, mean)
+        reached = polish(trial, samples, _REMOVAL_STEPS, follow=False)
+        if reached <= max(loss * (1 + _SIGNIFICANT / len(samples)), EXACT):
+            model, loss, removed = trial, reached, True
+    if removed:
         model = prune(model, 0.0, 0.0, samples.inputs)
     return model, loss
 

@@ -11,6 +11,7 @@ The idea of judging candidates in context: F. Sovrano et al., arXiv 2603.15250.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -57,8 +58,8 @@ class _State:
 
     @property
     def worth(self) -> float:
-        """Loss against cost; smaller is better."""
-        return self.loss * COST_FACTOR ** network_cost(self.model) * self.distrust
+        """Loss against cost; smaller is better.  Below rounding error only the cost counts."""
+        return max(self.loss, EXACT) * COST_FACTOR ** network_cost(self.model) * self.distrust
 
 
 @torch.no_grad()
@@ -109,6 +110,8 @@ def snap(model: KAN, samples: Samples, functions: Sequence[SymbolicFunction]) ->
     """
     few = samples.thinned(_SEARCH_ROWS)
     beam = [_State(model.copy(), relative_loss(model, few), frozenset())]
+    # Once a network fits exactly, only cheaper ones are still of interest.
+    enough = math.inf
     while spline_edges(beam[0].model):
         reached: dict[frozenset[tuple[EdgeKey, str]], _State] = {}
         for state in beam:
@@ -116,10 +119,12 @@ def snap(model: KAN, samples: Samples, functions: Sequence[SymbolicFunction]) ->
                 chosen = state.chosen | {(key, fit.function.name)}
                 trial = state.model.copy()
                 place(trial, *key, fit)
+                if network_cost(trial) >= enough:
+                    continue
                 loss = polish(trial, few, _JOINT_STEPS)
                 new = _State(trial, loss, chosen, distrust(trial, few))
                 if loss <= EXACT and not spline_edges(trial):
-                    return trial
+                    enough = network_cost(trial)
                 if chosen not in reached or new.loss < reached[chosen].loss:
                     reached[chosen] = new
         if not reached:
