@@ -13,6 +13,7 @@ from .._checks import MOST_SEED, check_integer
 from .._threads import SMALL_WORK, one_thread
 from ..data import Dataset, Samples, as_dataset
 from ..functions import SymbolicFunction, resolve
+from ..knots import varies
 from ..layers import ABSENT
 from ..network import KAN
 from ..sparsity import attribute, prune
@@ -282,6 +283,7 @@ def _finish(model: KAN, samples: Samples, start: _Trained) -> _Snapped:
     return _Snapped(model, loss, start)
 
 
+@torch.no_grad()
 def _simplified(model: KAN, samples: Samples, loss: float) -> tuple[KAN, float]:
     """Remove edges, the least important first, where the fit is as good without them.
 
@@ -298,6 +300,9 @@ def _simplified(model: KAN, samples: Samples, loss: float) -> tuple[KAN, float]:
         trial = model.copy()
         mean = network_statistics(model, samples.inputs)[l].edge_mean[i, j]
         trial.layer(l).remove_edge(i, j, mean)
+        if not bool(varies(trial(samples.inputs)).all()):
+            # The last edge of an output stays, however little it explains.
+            continue
         reached = polish(trial, samples, _REMOVAL_STEPS, follow=False)
         if reached <= max(loss * (1 + _SIGNIFICANT / len(samples)), EXACT):
             model, loss, removed = trial, reached, True
