@@ -115,3 +115,35 @@ def check_device(device: Any) -> torch.device:
     except (AssertionError, RuntimeError, TypeError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"device {device!r} cannot be used here: {reason}") from None
+
+
+def check_input(
+    x: Any, *, inputs: int, dtype: torch.dtype, device: torch.device, network: str
+) -> None:
+    """Raise unless `x` is a tensor of shape (..., inputs) as a network of that class takes it.
+
+    Raises
+    ------
+    TypeError
+        If it is no tensor, or of another dtype.
+    ValueError
+        If it is on another device or of another shape.
+    """
+    if not isinstance(x, torch.Tensor):
+        raise TypeError(
+            f"X must be a tensor; got {type(x).__name__}: use torch.as_tensor(X, dtype={dtype})."
+        )
+    if x.device != device:
+        raise ValueError(
+            f"X is on {x.device}, but the network is on {device}: use X.to({str(device)!r})."
+        )
+    if x.dtype != dtype and not torch.is_autocast_enabled():
+        raise TypeError(
+            f"X is {x.dtype}, but the network is {dtype}: use X.to({dtype}), or "
+            f"{network}(..., dtype={x.dtype})."
+        )
+    if x.dim() == 0 or x.shape[-1] != inputs:
+        raise ValueError(
+            f"X has shape {tuple(x.shape)}, but the network takes {inputs} inputs "
+            "in the last dimension."
+        )

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from ._checks import MOST_SEED, check_choice, check_device, check_dtype, check_integer
+from ._checks import MOST_SEED, check_choice, check_device, check_dtype, check_input, check_integer
 from .trainable import Trainable
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
@@ -152,21 +152,13 @@ class MLP(Trainable):
         return x
 
     def _check_input(self, x: Tensor) -> None:
-        if x.device != self.device:
-            raise ValueError(
-                f"X is on {x.device}, but the network is on {self.device}: use "
-                f"X.to({str(self.device)!r})."
-            )
-        if x.dtype != self.dtype and not torch.is_autocast_enabled():
-            raise TypeError(
-                f"X is {x.dtype}, but the network is {self.dtype}: use X.to({self.dtype}), or "
-                f"MLP(..., dtype={x.dtype})."
-            )
-        if x.dim() == 0 or x.shape[-1] != self.input_count:
-            raise ValueError(
-                f"X has shape {tuple(x.shape)}, but the network takes {self.input_count} inputs "
-                "in the last dimension."
-            )
+        check_input(
+            x,
+            inputs=self.input_count,
+            dtype=self.dtype,
+            device=self.device,
+            network=type(self).__name__,
+        )
 
 
 def _check_width(width: Sequence[int]) -> list[int]:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
-from ._checks import MOST_SEED, check_index, check_integer
-from .layers import KANLayer
+from ._checks import MOST_SEED, check_index, check_input, check_integer
+from .layers import ABSENT, KANLayer
 from .nodes import WidthEntry, parse_width
 from .splines import Extrapolation
 from .trainable import Trainable
@@ -186,7 +186,7 @@ class KAN(Trainable):
 
     def edge_count(self) -> int:
         """Count the edges that are not absent."""
-        return sum(int((self.layer(index).kind != 0).sum()) for index in range(self.depth))
+        return sum(int((self.layer(index).kind != ABSENT).sum()) for index in range(self.depth))
 
     def extra_repr(self) -> str:
         """Return what ``print`` shows of the network beside its layers."""
@@ -211,26 +211,13 @@ class KAN(Trainable):
         return x
 
     def _check_input(self, x: Tensor) -> None:
-        if not isinstance(x, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(
-                f"X must be a tensor; got {type(x).__name__}: use torch.as_tensor(X, "
-                f"dtype={self.dtype})."
-            )
-        if x.device != self.device:
-            raise ValueError(
-                f"X is on {x.device}, but the network is on {self.device}: use "
-                f"X.to({str(self.device)!r})."
-            )
-        if x.dtype != self.dtype and not torch.is_autocast_enabled():
-            raise TypeError(
-                f"X is {x.dtype}, but the network is {self.dtype}: use X.to({self.dtype}), or "
-                f"KAN(..., dtype={x.dtype})."
-            )
-        if x.dim() == 0 or x.shape[-1] != self.input_count:
-            raise ValueError(
-                f"X has shape {tuple(x.shape)}, but the network takes {self.input_count} inputs "
-                "in the last dimension."
-            )
+        check_input(
+            x,
+            inputs=self.input_count,
+            dtype=self.dtype,
+            device=self.device,
+            network=type(self).__name__,
+        )
 
     def check_rows(self, X: Tensor) -> None:
         """Raise unless X is of shape (rows, inputs), finite and not empty."""

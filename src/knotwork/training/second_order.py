@@ -27,8 +27,8 @@ _RENEWAL_STEPS = 2
 class LevenbergMarquardtMethod(Method):
     """Second-order steps with the structured Jacobian and quadratic penalties.
 
-    The adaptive sparsity penalty is renewed every few steps.  Without one, smoothness is chosen
-    from the data as the fit settles; see `smoothing`.
+    The adaptive sparsity penalty is renewed every few steps, and smoothness is chosen from the data
+    as the fit settles unless it is given; see `smoothing`.
     """
 
     def __init__(
