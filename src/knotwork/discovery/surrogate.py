@@ -1,0 +1,158 @@
+"""Trained networks as oracles: smooth stand-ins for the unknown function, with gradients.
+
+A KAN with two hidden layers is fitted to the target or to its logarithm, from a few starts, and
+judged on rows held out. Its values and gradients then answer questions that rows alone do not:
+whether inputs matter, come apart, or act only in a certain combination.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .._threads import one_thread
+from ..data import Samples
+from ..network import KAN
+from ..training.polish import polish
+from .clock import Clock
+
+__all__ = ["Surrogate", "fit_surrogate"]
+
+Array = NDArray[np.float64]
+
+_HIDDEN = (4, 2)
+_GRID = 4
+_STEPS = 40
+_SLICE = 10
+_ROWS = 1200
+_HELD_OUT = 5
+# A start this good needs no other beside it.
+_GOOD = 1e-3
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """A network fitted to standardised columns.
+
+    Attributes
+    ----------
+    model : KAN
+    logarithm : bool
+        Whether it stands for log|y| instead of y.
+    error : float
+        Median absolute error on held-out rows, relative to the spread of what it stands for.
+    rmse : float
+        Root mean squared error of y itself on held-out rows, relative to its standard deviation.
+    """
+
+    model: KAN
+    logarithm: bool
+    error: float
+    rmse: float
+    centre: Array
+    scale: Array
+    offset: float
+    spread: float
+
+    def values(self, X: Array) -> Array:
+        """Return the values of y or log|y| that the network gives, shape (rows,)."""
+        with torch.no_grad(), one_thread():
+            inputs = torch.from_numpy((X - self.centre) / self.scale)
+            return self.model(inputs)[:, 0].numpy() * self.spread + self.offset
+
+    def values_and_gradients(self, X: Array) -> tuple[Array, Array]:
+        """Return values, shape (rows,), and their derivatives by the inputs, (rows, inputs)."""
+        with one_thread():
+            inputs = torch.from_numpy((X - self.centre) / self.scale).requires_grad_()
+            values = self.model(inputs)[:, 0]
+            (gradients,) = torch.autograd.grad(values.sum(), inputs)
+        return (
+            values.detach().numpy() * self.spread + self.offset,
+            gradients.numpy() * self.spread / self.scale,
+        )
+
+
+def fit_surrogate(
+    X: Array,
+    y: Array,
+    *,
+    starts: int = 2,
+    seed: int = 0,
+    clock: Clock,
+    hidden: tuple[int, ...] = _HIDDEN,
+    good: float = _GOOD,
+) -> Surrogate:
+    """Fit networks to y and, where it has one sign or is never 0, to log|y|; return the best.
+
+    Parameters
+    ----------
+    X, y : arrays of shape (rows, inputs) and (rows,)
+    starts : int
+        Random starts for each.
+    seed : int
+    clock : Clock
+        Checked every few steps.
+    hidden : tuple of int
+        Hidden widths.
+    good : float
+        Stop early at this median error.
+    """
+    rows = np.linspace(0, len(y) - 1, min(len(y), _ROWS)).astype(int)
+    X, y = X[rows], y[rows]
+    held_out = np.arange(len(y)) % _HELD_OUT == _HELD_OUT - 1
+    best: Surrogate | None = None
+    logarithms = [False]
+    sizes = np.abs(y)
+    if sizes.min() > 0:
+        # Logarithms of targets over several powers of ten come first.
+        wide = bool(np.all(y > 0) or np.all(y < 0)) and sizes.max() / np.median(sizes) > 10
+        logarithms = [True, False] if wide else [False, True]
+    for start in range(starts):
+        for logarithm in logarithms:
+            found = _fit_one(X, y, held_out, logarithm, seed + start, clock, hidden)
+            if best is None or found.error < best.error:
+                best = found
+            if best.error < good:
+                return best
+    assert best is not None
+    return best
+
+
+def _fit_one(
+    X: Array,
+    y: Array,
+    held_out: Array,
+    logarithm: bool,
+    seed: int,
+    clock: Clock,
+    hidden: tuple[int, ...],
+) -> Surrogate:
+    target = np.log(np.abs(y)) if logarithm else y
+    centre, scale = X.mean(0), X.std(0)
+    scale[scale == 0] = 1.0
+    offset, spread = float(target.mean()), float(target.std()) or 1.0
+    inputs = torch.from_numpy((X - centre) / scale)
+    targets = torch.from_numpy((target - offset) / spread)[:, None]
+    train = torch.from_numpy(~held_out)
+    count = int(train.sum())
+    # A few rows to a parameter at the least, else a smaller network.
+    while len(hidden) > 1 and 7 * (X.shape[1] * hidden[0] + hidden[0] * hidden[1]) > count:
+        hidden = (max(1, hidden[0] - 1), *hidden[1:]) if hidden[0] > 2 else hidden[1:]
+    model = KAN([X.shape[1], *hidden, 1], grid=_GRID if count > 200 else 2, seed=seed)
+    samples = Samples(inputs[train], targets[train])
+    with one_thread():
+        model.restart(samples.inputs, seed)
+        for _ in range(0, _STEPS, _SLICE):
+            clock.check()
+            polish(model, samples, _SLICE)
+        with torch.no_grad():
+            errors = (model(inputs) - targets)[:, 0].numpy()[held_out]
+            values = (errors + targets[:, 0].numpy()[held_out]) * spread + offset
+    if logarithm:
+        values = np.sign(y[held_out]) * np.exp(np.minimum(values, 700.0))
+    rmse = float(np.sqrt(np.mean((values - y[held_out]) ** 2))) / (float(y.std()) or 1.0)
+    error = float(np.median(np.abs(errors)))
+    return Surrogate(model, logarithm, error, rmse, centre, scale, offset, spread)

@@ -1,0 +1,97 @@
+"""Formulas of one variable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import sympy
+import torch
+from numpy.typing import NDArray
+
+from ..functions import SymbolicFunction
+from ..symbolic.edge_fit import EdgeFit, fit_edges
+from .transforms import Transform, usable_transforms
+
+__all__ = ["edge_expression", "univariate_candidates"]
+
+Array = NDArray[np.float64]
+
+_SAMPLES = 256
+_POWERS = (0.0, 1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 0.5, -0.5, 4.0, -4.0)
+
+
+def edge_expression(fit: EdgeFit, argument: sympy.Expr) -> sympy.Expr:
+    """Return ``c*f(a*x + b) + d`` of an expression, constants that are not free left out."""
+    function = fit.function
+    inner = argument
+    if fit.a != 1.0:
+        inner = sympy.Float(fit.a, 17) * inner if abs(fit.a) != 1.0 else -inner
+    if function.free_b and fit.b != 0.0:
+        inner = inner + sympy.Float(fit.b, 17)
+    return sympy.Float(fit.c, 17) * function.sympy(inner) + sympy.Float(fit.d, 17)
+
+
+def univariate_candidates(
+    symbol: sympy.Symbol,
+    x: Array,
+    y: Array,
+    functions: Sequence[SymbolicFunction],
+    *,
+    kept: int = 6,
+    powers: bool = True,
+) -> list[tuple[float, sympy.Expr]]:
+    """Return formulas of one variable with their errors, the most promising first.
+
+    Tried is ``T(y x^q) = c f(a x + b) + d`` for all functions f, the transforms T that the
+    targets allow and a few exponents q.
+
+    Parameters
+    ----------
+    symbol : sympy.Symbol
+    x, y : arrays of shape (rows,)
+    functions : sequence of SymbolicFunction
+    kept : int
+        How many to return.
+    powers : bool
+        Whether to try exponents other than 0.
+
+    Returns
+    -------
+    list of (float, sympy.Expr)
+        Errors are relative to the standard deviation of `y`.
+    """
+    order = np.argsort(x, kind="stable")
+    rows = order[np.linspace(0, len(x) - 1, min(len(x), _SAMPLES)).astype(int)]
+    x, y = x[rows], y[rows]
+    spread = float(np.std(y)) or 1.0
+    positive = bool((x > 0).all())
+    settings: list[tuple[float, Transform, Array]] = []
+    targets: list[Array] = []
+    for q in _POWERS if powers else (0.0,):
+        if q != 0 and not (positive or (q > 0 and q == int(q) and np.abs(x).min() > 0)):
+            continue
+        scaled = y * x**q
+        for transform in usable_transforms(scaled):
+            if q != 0 and transform.name not in ("y", "1/y", "log", "1/y^2", "y^2"):
+                continue
+            settings.append((q, transform, scaled))
+            targets.append(transform.apply(scaled))
+    fits = fit_edges(
+        torch.tensor(np.array([x] * len(targets))), torch.tensor(np.array(targets)), functions
+    )
+    found: list[tuple[float, float, sympy.Expr]] = []
+    for (q, transform, scaled), ranking in zip(settings, fits, strict=True):
+        for fit in ranking[:4]:
+            values = transform.numeric(fit(torch.tensor(x)).numpy(), scaled) / x**q
+            error = float(np.sqrt(np.mean((values - y) ** 2))) / spread
+            if not np.isfinite(error):
+                continue
+            cost = fit.function.cost + fit.function.free_a + fit.function.free_b
+            cost += (0 if transform.name == "y" else 1.5) + (0 if q == 0 else 1.0 + 0.5 * abs(q))
+            worth = np.log(max(error, 1e-9)) + 0.15 * cost
+            inner = transform.invert(edge_expression(fit, symbol), scaled)
+            exponent = sympy.Rational(int(2 * q), 2)
+            found.append((float(worth), error, inner * symbol**-exponent))
+    found.sort(key=lambda entry: entry[0])
+    return [(error, expression) for _, error, expression in found[:kept]]
