@@ -1,0 +1,156 @@
+"""A table of data, and what has been found for it so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import sympy
+from numpy.typing import NDArray
+
+from .clock import Clock
+from .complexity import complexity
+from .refit import EXACT, Fit, fit_constants, relative_rmse, round_constants
+from .tape import Tape, with_constants
+
+__all__ = ["Candidate", "Found", "Problem"]
+
+Array = NDArray[np.float64]
+
+_FIT_ROWS = 1000
+_MOST_COMPLEX = 120
+# Worse than this nothing is kept.
+_WORST = 0.98
+
+
+class Found(Exception):  # noqa: N818 - it ends a search, it is not an error
+    """A formula that is exact, or as good as the data allow: nothing is left to search for."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A fitted formula with its errors, relative to the target's standard deviation."""
+
+    expression: sympy.Expr
+    rmse: float
+    held_out: float
+    complexity: int
+
+
+@dataclass
+class Problem:
+    """Rows to explain, a part of them held out, and a pool of candidate formulas.
+
+    Parameters
+    ----------
+    X, y : arrays of shape (rows, inputs) and (rows,)
+        Rows to fit to.
+    X_held, y_held
+        Rows to judge by.
+    symbols : tuple of sympy.Symbol
+        One for each column of X.
+    floor : float
+        The relative error that the target itself has: a formula this good is as good as can be
+        told. 0 if not known, then only a formula that is exact ends the search.
+    admissible : callable, optional
+        What formulas the user allows.
+    """
+
+    X: Array
+    y: Array
+    X_held: Array
+    y_held: Array
+    symbols: tuple[sympy.Symbol, ...]
+    clock: Clock
+    floor: float = 0.0
+    robust: bool = False
+    integers: bool = False
+    admissible: Callable[[sympy.Expr], bool] = lambda expression: True
+    watch: Callable[[Problem], None] = lambda problem: None
+    pool: list[Candidate] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        rows = np.linspace(0, len(self.y) - 1, min(len(self.y), _FIT_ROWS)).astype(int)
+        self._X, self._y = self.X[rows], self.y[rows]
+
+    @property
+    def best_error(self) -> float:
+        """The smallest held-out error so far, 1 if there is none."""
+        return min((candidate.held_out for candidate in self.pool), default=1.0)
+
+    def offer(self, expression: sympy.Expr) -> float:
+        """Fit a formula's constants and keep it; return its relative error.
+
+        Raises
+        ------
+        Found
+            If it is exact, or reaches the floor.
+        """
+        self.clock.check()
+        if not _sound(expression) or complexity(expression) > _MOST_COMPLEX:
+            return np.inf
+        key = _structure(expression)
+        if key in self.seen:
+            return np.inf
+        self.seen.add(key)
+        try:
+            fit = fit_constants(
+                expression, self.symbols, self._X, self._y, robust=self.robust, evaluations=40
+            )
+        except ValueError:
+            return np.inf
+        if not fit.rmse < _WORST:
+            return fit.rmse
+        if fit.rmse < max(1e-6, 1.5 * self.floor) or fit.rmse < 0.8 * self.best_error:
+            fit = self._polished(fit)
+        if not self.admissible(fit.expression):
+            return np.inf
+        self.keep(fit)
+        exact = fit.rmse < EXACT
+        if exact or (self.floor and self._reached(fit)):
+            raise Found
+        return fit.rmse
+
+    def keep(self, fit: Fit) -> Candidate:
+        """Add a fitted formula to the pool."""
+        held = relative_rmse(fit.expression, self.symbols, self.X_held, self.y_held)
+        candidate = Candidate(fit.expression, fit.rmse, held, complexity(fit.expression))
+        self.pool.append(candidate)
+        self.watch(self)
+        return candidate
+
+    def _polished(self, fit: Fit) -> Fit:
+        fit = fit_constants(fit.expression, self.symbols, self._X, self._y, robust=self.robust)
+        if fit.rmse < 1e-7 or self.floor:
+            fit = round_constants(fit, self._X, self._y, integers=self.integers)
+        return fit
+
+    def _reached(self, fit: Fit) -> bool:
+        held = self.pool[-1].held_out
+        return fit.rmse <= 1.2 * self.floor and held <= 2 * self.floor
+
+    def ranked(self) -> list[Candidate]:
+        """List the candidates by worth: error on held-out rows against complexity."""
+        floor = max(self.floor, 1e-12)
+
+        def worth(candidate: Candidate) -> float:
+            error = max(candidate.rmse, candidate.held_out, floor)
+            return float(np.log(error) + 0.05 * candidate.complexity)
+
+        return sorted(self.pool, key=worth)
+
+
+def _sound(expression: sympy.Expr) -> bool:
+    return not expression.has(sympy.nan, sympy.zoo, sympy.oo, sympy.I)
+
+
+def _structure(expression: sympy.Expr) -> str:
+    """Name a formula by its form, its constants to a few digits."""
+    count = len(Tape(expression, tuple(expression.free_symbols)).constants)
+    values = [
+        sympy.Float(c, 3)
+        for c in Tape(expression, tuple(expression.free_symbols)).constants.tolist()
+    ]
+    return str(with_constants(expression, values[:count]))

@@ -1,0 +1,265 @@
+"""The search: smaller problems from larger ones, until one can be read off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import sympy
+from numpy.typing import NDArray
+
+from ..functions import SymbolicFunction
+from .problem import Found, Problem
+from .surrogate import Surrogate, fit_surrogate
+from .symmetry import Reduction, additive_splits, pair_sums, scalings, translations
+from .tape import Tape
+from .terms import select_terms
+from .transforms import usable_transforms
+from .univariate import univariate_candidates
+
+__all__ = ["Settings", "Task", "solve"]
+
+Array = NDArray[np.float64]
+
+_DEEPEST = 6
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a search may use."""
+
+    functions: tuple[SymbolicFunction, ...]
+    seed: int = 0
+    starts: int = 2
+    width: int | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the functions."""
+        return frozenset(function.name for function in self.functions)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A problem in fewer variables that stands for a larger one.
+
+    Attributes
+    ----------
+    symbols : tuple of sympy.Symbol
+    X, y : arrays of shape (rows, symbols) and (rows,)
+    lift : callable
+        Turns a formula for this task into one for the problem.
+    error : float
+        How well the task's surrogate (or that of the task it came from) fits, in units of the
+        problem's target.
+    depth : int
+    """
+
+    symbols: tuple[sympy.Symbol, ...]
+    X: Array
+    y: Array
+    lift: Callable[[sympy.Expr], sympy.Expr]
+    error: float = 1.0
+    depth: int = 0
+
+
+def root(problem: Problem) -> Task:
+    """Return the task that is the problem itself."""
+    return Task(problem.symbols, problem.X, problem.y, lambda expression: expression)
+
+
+def solve(problem: Problem, settings: Settings) -> bool:
+    """Search until a formula is found or ideas run out; return whether one was found."""
+    try:
+        _solve(root(problem), problem, settings)
+    except Found:
+        return True
+    return False
+
+
+def _solve(task: Task, problem: Problem, settings: Settings) -> None:
+    problem.clock.check()
+    if task.depth > _DEEPEST:
+        return
+    count = len(task.symbols)
+    if count == 0:
+        problem.offer(task.lift(sympy.Float(float(np.median(task.y)), 17)))
+        return
+    if count == 1:
+        _one_variable(task, problem, settings)
+        return
+    _sums_of_products(task, problem, settings, quick=True)
+    surrogate = fit_surrogate(
+        task.X, task.y, starts=settings.starts, seed=settings.seed, clock=problem.clock
+    )
+    if surrogate.error > 3 * task.error + 1e-3:
+        return
+    task = replace(task, error=surrogate.error)
+    for reduction in _reductions(task, surrogate):
+        smaller = _reduced(task, reduction)
+        if smaller is not None:
+            _solve(smaller, problem, settings)
+    _splits(task, surrogate, problem, settings)
+    _sums_of_products(task, problem, settings, quick=False)
+
+
+def _one_variable(task: Task, problem: Problem, settings: Settings) -> None:
+    x, y = task.X[:, 0], task.y
+    if _roughness(x, y) > 4 * task.error + 1e-3:
+        return
+    found = univariate_candidates(task.symbols[0], x, y, settings.functions, powers=False)
+    for _, expression in found:
+        problem.offer(task.lift(expression))
+    _sums_of_products(task, problem, settings, quick=True)
+    for _, expression in univariate_candidates(task.symbols[0], x, y, settings.functions):
+        problem.offer(task.lift(expression))
+    _sums_of_products(task, problem, settings, quick=False)
+
+
+def _roughness(x: Array, y: Array) -> float:
+    """Return how far y is from a smooth function of x, by its second differences."""
+    order = np.argsort(x, kind="stable")
+    x, y = x[order], y[order]
+    keep = np.concatenate([[True], np.diff(x) > 0])
+    x, y = x[keep], y[keep]
+    if len(x) < 10:
+        return 0.0
+    share = (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
+    defect = y[1:-1] - (1 - share) * y[:-2] - share * y[2:]
+    return float(np.median(np.abs(defect))) / (float(np.std(y)) or 1.0)
+
+
+def _sums_of_products(task: Task, problem: Problem, settings: Settings, *, quick: bool) -> None:
+    count = len(task.symbols)
+    rows = np.linspace(0, len(task.y) - 1, min(len(task.y), 1000)).astype(int)
+    X, y = task.X[rows], task.y[rows]
+    levels = {1: (0, 1, 2, 3), 2: (0, 1, 2, 3), 3: (0, 1, 2), 4: (0, 1)}.get(count, (0,))
+    levels = levels[:2] if quick and count < 4 else levels[:1] if quick else levels
+    names = ("y", "1/y", "y^2", "1/y^2", "log", "sqrt", "1/sqrt", "exp")
+    for transform in usable_transforms(y):
+        if transform.name not in names:
+            continue
+        target = transform.apply(y)
+        for rich in levels:
+            for quotients in (False, True):
+                if quotients and (rich > 1 or transform.name not in ("y", "y^2") or count > 4):
+                    continue
+                problem.clock.check()
+                found = select_terms(
+                    task.symbols,
+                    X,
+                    target,
+                    rich=rich,
+                    quotients=quotients,
+                    allowed=settings.names,
+                )
+                found.sort(key=lambda terms: terms.rmse)
+                for terms in found[:1]:
+                    if terms.rmse < 0.05 or transform.name == "y":
+                        problem.offer(task.lift(transform.invert(terms.expression, y)))
+
+
+def _reductions(task: Task, surrogate: Surrogate) -> list[Reduction]:
+    """List proposals to reduce the number of variables, the surest first."""
+    rows = np.linspace(0, len(task.y) - 1, min(len(task.y), 1000)).astype(int)
+    X = task.X[rows]
+    tight = float(np.clip(40 * surrogate.error, 0.02, 0.2))
+    found: list[Reduction] = []
+    for tolerance in (tight, min(3 * tight, 0.3)):
+        for search in (scalings, translations, pair_sums):
+            reduction = search(task.symbols, surrogate, X, tolerance)
+            if reduction is not None and reduction not in found:
+                found.append(reduction)
+    return found
+
+
+def _symbols_for(columns: Array, depth: int) -> tuple[sympy.Symbol, ...]:
+    return tuple(
+        sympy.Symbol(f"t{depth}_{k}", positive=True)
+        if (columns[:, k] > 0).all()
+        else sympy.Symbol(f"t{depth}_{k}", real=True)
+        for k in range(columns.shape[1])
+    )
+
+
+def _reduced(task: Task, reduction: Reduction) -> Task | None:
+    """Return the task in the features of a reduction, None where it cannot be evaluated."""
+
+    def values(expression: sympy.Expr) -> Array:
+        return Tape(expression, task.symbols).values(task.X)
+
+    X = (
+        np.column_stack([values(feature) for feature in reduction.features])
+        if reduction.features
+        else np.zeros((len(task.y), 0))
+    )
+    prefactor = values(reduction.prefactor)
+    with np.errstate(all="ignore"):
+        y = (task.y - values(reduction.shift)) / prefactor
+    usable = np.isfinite(y) & np.isfinite(X).all(1) & (np.abs(prefactor) > 1e-12)
+    if usable.sum() < 0.9 * len(y):
+        return None
+    X, y = X[usable], y[usable]
+    symbols = _symbols_for(X, task.depth + 1)
+    back = dict(zip(symbols, reduction.features, strict=True))
+
+    def lift(expression: sympy.Expr) -> sympy.Expr:
+        inner = expression.xreplace(back)
+        return task.lift(reduction.prefactor * inner + reduction.shift)
+
+    return Task(symbols, X, y, lift, task.error, task.depth + 1)
+
+
+def _splits(task: Task, surrogate: Surrogate, problem: Problem, settings: Settings) -> None:
+    """Divide the task where the surrogate is a sum (of logarithms: a product) of two parts."""
+    rng = np.random.default_rng([settings.seed, task.depth])
+    tolerance = float(np.clip(20 * surrogate.error, 5e-3, 0.1))
+    for _, part in additive_splits(surrogate, task.X, rng, tolerance)[:3]:
+        _divide(task, surrogate, part, problem, settings)
+
+
+def _divide(
+    task: Task,
+    surrogate: Surrogate,
+    part: tuple[int, ...],
+    problem: Problem,
+    settings: Settings,
+) -> None:
+    rest = [k for k in range(len(task.symbols)) if k not in part]
+    rows = np.linspace(0, len(task.y) - 1, min(len(task.y), 500)).astype(int)
+    X = task.X[rows]
+    # The part's values up to a constant: an average over settings of all other inputs.
+    others = task.X[np.linspace(0, len(task.y) - 1, 40).astype(int)]
+    total = np.zeros(len(rows))
+    for setting in others:
+        point = X.copy()
+        point[:, rest] = setting[rest]
+        total += surrogate.values(point)
+    target = total / len(others)
+    if surrogate.logarithm:
+        target = np.exp(target - target.mean())
+    symbols = tuple(task.symbols[k] for k in part)
+    held = np.arange(len(rows)) % 5 == 4
+    inner = Problem(
+        X[~held][:, part],
+        target[~held],
+        X[held][:, part],
+        target[held],
+        symbols,
+        problem.clock,
+        floor=max(3 * surrogate.error, 1e-6),
+    )
+    solve(inner, settings)
+    for candidate in inner.ranked()[:2]:
+        if candidate.rmse > 0.1:
+            continue
+        expression = candidate.expression
+        reduction = Reduction(
+            tuple(task.symbols[k] for k in rest),
+            prefactor=expression if surrogate.logarithm else sympy.Integer(1),
+            shift=sympy.Integer(0) if surrogate.logarithm else expression,
+        )
+        smaller = _reduced(task, reduction)
+        if smaller is not None:
+            _solve(replace(smaller, error=max(task.error, candidate.rmse)), problem, settings)
