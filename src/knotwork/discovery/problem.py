@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .clock import Clock
 from .complexity import complexity
 from .refit import EXACT, Fit, fit_constants, relative_rmse, round_constants
+from .surrogate import Surrogate
 from .tape import Tape, with_constants
 
 __all__ = ["Candidate", "Found", "Problem"]
@@ -20,6 +21,8 @@ Array = NDArray[np.float64]
 
 _FIT_ROWS = 1000
 _MOST_COMPLEX = 120
+# A formula of so many parts an input is simple enough to be content with.
+_SIMPLE = 10
 # Worse than this nothing is kept.
 _WORST = 0.98
 
@@ -70,6 +73,8 @@ class Problem:
     watch: Callable[[Problem], None] = lambda problem: None
     pool: list[Candidate] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    visited: set[str] = field(default_factory=set)
+    surrogates: dict[str, list[Surrogate]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rows = np.linspace(0, len(self.y) - 1, min(len(self.y), _FIT_ROWS)).astype(int)
@@ -108,8 +113,7 @@ class Problem:
         if not self.admissible(fit.expression):
             return np.inf
         self.keep(fit)
-        exact = fit.rmse < EXACT
-        if exact or (self.floor and self._reached(fit)):
+        if fit.rmse < EXACT:
             raise Found
         return fit.rmse
 
@@ -127,9 +131,15 @@ class Problem:
             fit = round_constants(fit, self._X, self._y, integers=self.integers)
         return fit
 
-    def _reached(self, fit: Fit) -> bool:
-        held = self.pool[-1].held_out
-        return fit.rmse <= 1.2 * self.floor and held <= 2 * self.floor
+    @property
+    def satisfied(self) -> bool:
+        """Whether a simple formula is as good as the target is known."""
+        return any(
+            candidate.rmse <= 1.5 * self.floor
+            and candidate.held_out <= 2 * self.floor
+            and candidate.complexity <= _SIMPLE * len(self.symbols)
+            for candidate in self.pool
+        )
 
     def ranked(self) -> list[Candidate]:
         """List the candidates by worth: error on held-out rows against complexity."""

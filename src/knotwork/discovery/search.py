@@ -10,10 +10,11 @@ import sympy
 from numpy.typing import NDArray
 
 from ..functions import SymbolicFunction
+from ..symbolic.numbers import nice_numbers
 from .problem import Found, Problem
 from .surrogate import Surrogate, fit_surrogate
 from .symmetry import Reduction, additive_splits, pair_sums, scalings, translations
-from .tape import Tape
+from .tape import Tape, with_constants
 from .terms import select_terms
 from .transforms import usable_transforms
 from .univariate import univariate_candidates
@@ -23,6 +24,10 @@ __all__ = ["Settings", "Task", "solve"]
 Array = NDArray[np.float64]
 
 _DEEPEST = 6
+# Of so many formulas the rest is looked at, if it is at most this share of the target.
+_RESTS = 3
+_SMALL_REST = 0.1
+_PLAIN_SPACING = 0.1
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ class Settings:
     functions: tuple[SymbolicFunction, ...]
     seed: int = 0
     starts: int = 2
+    thorough: bool = True
+    splits: bool = True
     width: int | None = None
 
     @property
@@ -72,10 +79,45 @@ def root(problem: Problem) -> Task:
 def solve(problem: Problem, settings: Settings) -> bool:
     """Search until a formula is found or ideas run out; return whether one was found."""
     try:
-        _solve(root(problem), problem, settings)
+        # First what takes variables away, then what a good short formula leaves, then sums.
+        _solve(root(problem), problem, replace(settings, splits=False))
+        if settings.thorough:
+            _explain_rest(problem, replace(settings, splits=False))
+        if settings.splits:
+            _solve(root(problem), problem, settings)
     except Found:
         return True
     return False
+
+
+def _explain_rest(problem: Problem, settings: Settings) -> None:
+    """Search for what the best short formula leaves: small terms hide behind large ones."""
+    for candidate in problem.ranked()[:_RESTS]:
+        if candidate.rmse > _SMALL_REST or candidate.rmse < 3 * problem.floor:
+            continue
+        for formula in (_plain(candidate.expression), candidate.expression):
+            rest = problem.y - Tape(formula, problem.symbols).values(problem.X)
+            task = Task(
+                problem.symbols,
+                problem.X,
+                rest,
+                lambda expression, formula=formula: formula + expression,
+                depth=_DEEPEST - 3,
+            )
+            _solve(task, problem, settings)
+
+
+def _plain(expression: sympy.Expr) -> sympy.Expr:
+    """Return a formula with every constant at the nearest plain number, if one is within 5 %.
+
+    Constants fitted beside a term that is missing are off by a part of it.
+    """
+    plain: list[sympy.Expr | float] = []
+    for value in Tape(expression, tuple(expression.free_symbols)).constants.tolist():
+        near = [nice.exact for nice in nice_numbers(value) if nice.spacing >= _PLAIN_SPACING]
+        close = [n for n in near if n != 0 and abs(float(n) - value) <= 0.05 * abs(value)]
+        plain.append(close[0] if close else value)
+    return with_constants(expression, plain)
 
 
 def _solve(task: Task, problem: Problem, settings: Settings) -> None:
@@ -90,31 +132,70 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
         _one_variable(task, problem, settings)
         return
     _sums_of_products(task, problem, settings, quick=True)
-    surrogate = fit_surrogate(
-        task.X, task.y, starts=settings.starts, seed=settings.seed, clock=problem.clock
-    )
-    if surrogate.error > 3 * task.error + 1e-3:
+    limit = 3 * task.error + 1e-3
+    surrogates = _surrogates(task, problem, settings, 5 * limit)
+    if surrogates[0].error > limit:
         return
-    task = replace(task, error=surrogate.error)
-    for reduction in _reductions(task, surrogate):
-        smaller = _reduced(task, reduction)
-        if smaller is not None:
-            _solve(smaller, problem, settings)
-    _splits(task, surrogate, problem, settings)
-    _sums_of_products(task, problem, settings, quick=False)
+    task = replace(task, error=surrogates[0].error)
+    tried: list[Reduction] = []
+    for surrogate in surrogates:
+        if surrogate.error > 5 * task.error + 1e-3:
+            continue
+        for reduction in _reductions(task, surrogate):
+            smaller = None if reduction in tried else _reduced(task, reduction)
+            tried.append(reduction)
+            if smaller is not None:
+                _solve(smaller, problem, settings)
+    if settings.thorough and (count <= 3 or settings.splits):
+        _sums_of_products(task, problem, settings, quick=False)
+    if not settings.splits:
+        return
+    for surrogate in surrogates:
+        if surrogate.error <= 5 * task.error + 1e-3:
+            _splits(task, surrogate, problem, settings)
+
+
+def _surrogates(
+    task: Task, problem: Problem, settings: Settings, hopeless: float
+) -> list[Surrogate]:
+    """Fit surrogates to a task, or take those of an earlier visit."""
+    key = f"{task.depth} {task.lift(sympy.Function('F')(*task.symbols))}"
+    if key not in problem.surrogates:
+        problem.surrogates[key] = fit_surrogate(
+            task.X,
+            task.y,
+            starts=settings.starts,
+            seed=settings.seed,
+            clock=problem.clock,
+            hopeless=hopeless,
+        )
+    return problem.surrogates[key]
 
 
 def _one_variable(task: Task, problem: Problem, settings: Settings) -> None:
     x, y = task.X[:, 0], task.y
+    key = f"{settings.thorough} {task.lift(sympy.Function('F')(*task.symbols))}"
+    if key in problem.visited:
+        return
+    problem.visited.add(key)
     if _roughness(x, y) > 4 * task.error + 1e-3:
         return
-    found = univariate_candidates(task.symbols[0], x, y, settings.functions, powers=False)
-    for _, expression in found:
-        problem.offer(task.lift(expression))
-    _sums_of_products(task, problem, settings, quick=True)
-    for _, expression in univariate_candidates(task.symbols[0], x, y, settings.functions):
-        problem.offer(task.lift(expression))
-    _sums_of_products(task, problem, settings, quick=False)
+    symbol = task.symbols[0]
+    arguments = [(symbol, x)]
+    if (x > 0).all() or (x < 0).all():
+        arguments.append((1 / symbol, 1 / x))
+    for powers in (False, True) if settings.thorough else (False,):
+        for argument, values in arguments:
+            found = univariate_candidates(
+                argument, values, y, settings.functions, powers=powers
+            )
+            for _, expression in found:
+                problem.offer(task.lift(expression))
+            if problem.satisfied:
+                raise Found
+        _sums_of_products(task, problem, settings, quick=not powers)
+        if problem.satisfied:
+            raise Found
 
 
 def _roughness(x: Array, y: Array) -> float:
@@ -131,27 +212,31 @@ def _roughness(x: Array, y: Array) -> float:
 
 
 def _sums_of_products(task: Task, problem: Problem, settings: Settings, *, quick: bool) -> None:
+    key = f"{task.depth} {quick} {task.lift(sympy.Function('F')(*task.symbols))}"
+    if key in problem.visited:
+        return
+    problem.visited.add(key)
     count = len(task.symbols)
     rows = np.linspace(0, len(task.y) - 1, min(len(task.y), 1000)).astype(int)
     X, y = task.X[rows], task.y[rows]
     levels = {1: (0, 1, 2, 3), 2: (0, 1, 2, 3), 3: (0, 1, 2), 4: (0, 1)}.get(count, (0,))
     levels = levels[:2] if quick and count < 4 else levels[:1] if quick else levels
-    names = ("y", "1/y", "y^2", "1/y^2", "log", "sqrt", "1/sqrt", "exp")
     for transform in usable_transforms(y):
-        if transform.name not in names:
-            continue
         target = transform.apply(y)
         for rich in levels:
             for quotients in (False, True):
                 if quotients and (rich > 1 or transform.name not in ("y", "y^2") or count > 4):
                     continue
                 problem.clock.check()
+                # A target that is known to so much only needs no better sum.
+                floor = max(1e-11, 0.8 * problem.floor) if transform.name == "y" else 1e-11
                 found = select_terms(
                     task.symbols,
                     X,
                     target,
                     rich=rich,
                     quotients=quotients,
+                    floor=floor,
                     allowed=settings.names,
                 )
                 found.sort(key=lambda terms: terms.rmse)
@@ -166,7 +251,7 @@ def _reductions(task: Task, surrogate: Surrogate) -> list[Reduction]:
     X = task.X[rows]
     tight = float(np.clip(40 * surrogate.error, 0.02, 0.2))
     found: list[Reduction] = []
-    for tolerance in (tight, min(3 * tight, 0.3)):
+    for tolerance in (tight, tight / 5, min(3 * tight, 0.3)):
         for search in (scalings, translations, pair_sums):
             reduction = search(task.symbols, surrogate, X, tolerance)
             if reduction is not None and reduction not in found:
@@ -250,7 +335,7 @@ def _divide(
         problem.clock,
         floor=max(3 * surrogate.error, 1e-6),
     )
-    solve(inner, settings)
+    solve(inner, replace(settings, thorough=False))
     for candidate in inner.ranked()[:2]:
         if candidate.rmse > 0.1:
             continue

@@ -43,7 +43,8 @@ class Surrogate:
     logarithm : bool
         Whether it stands for log|y| instead of y.
     error : float
-        Median absolute error on held-out rows, relative to the spread of what it stands for.
+        Median absolute error on held-out rows, relative to the spread of what it stands for, both
+        measured by medians: a few huge targets must not make a poor fit look good.
     rmse : float
         Root mean squared error of y itself on held-out rows, relative to its standard deviation.
     """
@@ -84,8 +85,9 @@ def fit_surrogate(
     clock: Clock,
     hidden: tuple[int, ...] = _HIDDEN,
     good: float = _GOOD,
-) -> Surrogate:
-    """Fit networks to y and, where it has one sign or is never 0, to log|y|; return the best.
+    hopeless: float = np.inf,
+) -> list[Surrogate]:
+    """Fit networks to y and, where it is never 0, to log|y|; return the best of each, best first.
 
     Parameters
     ----------
@@ -98,27 +100,25 @@ def fit_surrogate(
     hidden : tuple of int
         Hidden widths.
     good : float
-        Stop early at this median error.
+        A kind of target fitted with this median error gets no more starts.
+    hopeless : float
+        With an error above this after the first start there are no more.
     """
     rows = np.linspace(0, len(y) - 1, min(len(y), _ROWS)).astype(int)
     X, y = X[rows], y[rows]
     held_out = np.arange(len(y)) % _HELD_OUT == _HELD_OUT - 1
-    best: Surrogate | None = None
-    logarithms = [False]
-    sizes = np.abs(y)
-    if sizes.min() > 0:
-        # Logarithms of targets over several powers of ten come first.
-        wide = bool(np.all(y > 0) or np.all(y < 0)) and sizes.max() / np.median(sizes) > 10
-        logarithms = [True, False] if wide else [False, True]
+    best: dict[bool, Surrogate] = {}
+    logarithms = [False] if np.abs(y).min() == 0 else [False, True]
     for start in range(starts):
         for logarithm in logarithms:
+            if logarithm in best and best[logarithm].error < good:
+                continue
             found = _fit_one(X, y, held_out, logarithm, seed + start, clock, hidden)
-            if best is None or found.error < best.error:
-                best = found
-            if best.error < good:
-                return best
-    assert best is not None
-    return best
+            if logarithm not in best or found.error < best[logarithm].error:
+                best[logarithm] = found
+        if min(surrogate.error for surrogate in best.values()) > hopeless:
+            break
+    return sorted(best.values(), key=lambda surrogate: surrogate.error)
 
 
 def _fit_one(
@@ -154,5 +154,7 @@ def _fit_one(
     if logarithm:
         values = np.sign(y[held_out]) * np.exp(np.minimum(values, 700.0))
     rmse = float(np.sqrt(np.mean((values - y[held_out]) ** 2))) / (float(y.std()) or 1.0)
-    error = float(np.median(np.abs(errors)))
+    standard = targets[:, 0].numpy()
+    reach = 1.4826 * float(np.median(np.abs(standard - np.median(standard)))) or 1.0
+    error = float(np.median(np.abs(errors))) / reach
     return Surrogate(model, logarithm, error, rmse, centre, scale, offset, spread)

@@ -33,7 +33,7 @@ def edge_expression(fit: EdgeFit, argument: sympy.Expr) -> sympy.Expr:
 
 
 def univariate_candidates(
-    symbol: sympy.Symbol,
+    symbol: sympy.Expr,
     x: Array,
     y: Array,
     functions: Sequence[SymbolicFunction],
@@ -48,7 +48,8 @@ def univariate_candidates(
 
     Parameters
     ----------
-    symbol : sympy.Symbol
+    symbol : sympy.Expr
+        What x is called.
     x, y : arrays of shape (rows,)
     functions : sequence of SymbolicFunction
     kept : int
