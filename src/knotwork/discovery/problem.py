@@ -69,6 +69,7 @@ class Problem:
     floor: float = 0.0
     robust: bool = False
     integers: bool = False
+    largest: int | None = None
     admissible: Callable[[sympy.Expr], bool] = lambda expression: True
     watch: Callable[[Problem], None] = lambda problem: None
     pool: list[Candidate] = field(default_factory=list)
@@ -79,6 +80,11 @@ class Problem:
     def __post_init__(self) -> None:
         rows = np.linspace(0, len(self.y) - 1, min(len(self.y), _FIT_ROWS)).astype(int)
         self._X, self._y = self.X[rows], self.y[rows]
+
+    @property
+    def networks(self) -> list[Surrogate]:
+        """All surrogates that were fitted, those of the problem itself first."""
+        return [surrogate for found in self.surrogates.values() for surrogate in found]
 
     @property
     def best_error(self) -> float:
@@ -94,7 +100,7 @@ class Problem:
             If it is exact, or reaches the floor.
         """
         self.clock.check()
-        if not _sound(expression) or complexity(expression) > _MOST_COMPLEX:
+        if not _sound(expression) or complexity(expression) > (self.largest or _MOST_COMPLEX):
             return np.inf
         key = _structure(expression)
         if key in self.seen:

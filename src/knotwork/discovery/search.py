@@ -40,6 +40,12 @@ class Settings:
     thorough: bool = True
     splits: bool = True
     width: int | None = None
+    n_jobs: int | None = None
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """The hidden widths of surrogates."""
+        return (self.width or 4, 2)
 
     @property
     def names(self) -> frozenset[str]:
@@ -168,6 +174,8 @@ def _surrogates(
             seed=settings.seed,
             clock=problem.clock,
             hopeless=hopeless,
+            hidden=settings.hidden,
+            n_jobs=settings.n_jobs,
         )
     return problem.surrogates[key]
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from .._threads import one_thread
 from ..data import Samples
 from ..network import KAN
 from ..training.polish import polish
-from .clock import Clock
+from .clock import Clock, OutOfTime
 
 __all__ = ["Surrogate", "fit_surrogate"]
 
@@ -26,7 +27,9 @@ Array = NDArray[np.float64]
 _HIDDEN = (4, 2)
 _GRID = 4
 _STEPS = 40
-_SLICE = 10
+_SLICE = 5
+# Seconds of search before worker processes are worth their start.
+_PATIENCE = 4.0
 _ROWS = 1200
 _HELD_OUT = 5
 # A start this good needs no other beside it.
@@ -57,12 +60,18 @@ class Surrogate:
     scale: Array
     offset: float
     spread: float
+    sign: float = 1.0
 
     def values(self, X: Array) -> Array:
         """Return the values of y or log|y| that the network gives, shape (rows,)."""
         with torch.no_grad(), one_thread():
             inputs = torch.from_numpy((X - self.centre) / self.scale)
             return self.model(inputs)[:, 0].numpy() * self.spread + self.offset
+
+    def predictions(self, X: Array) -> Array:
+        """Return predictions of y itself, the sign of a logarithm being that of all targets."""
+        values = self.values(X)
+        return self.sign * np.exp(np.minimum(values, 700.0)) if self.logarithm else values
 
     def values_and_gradients(self, X: Array) -> tuple[Array, Array]:
         """Return values, shape (rows,), and their derivatives by the inputs, (rows, inputs)."""
@@ -86,6 +95,7 @@ def fit_surrogate(
     hidden: tuple[int, ...] = _HIDDEN,
     good: float = _GOOD,
     hopeless: float = np.inf,
+    n_jobs: int | None = None,
 ) -> list[Surrogate]:
     """Fit networks to y and, where it is never 0, to log|y|; return the best of each, best first.
 
@@ -103,6 +113,8 @@ def fit_surrogate(
         A kind of target fitted with this median error gets no more starts.
     hopeless : float
         With an error above this after the first start there are no more.
+    n_jobs : int, optional
+        Worker processes, through joblib; the result does not depend on it.
     """
     rows = np.linspace(0, len(y) - 1, min(len(y), _ROWS)).astype(int)
     X, y = X[rows], y[rows]
@@ -110,13 +122,21 @@ def fit_surrogate(
     best: dict[bool, Surrogate] = {}
     logarithms = [False] if np.abs(y).min() == 0 else [False, True]
     for start in range(starts):
-        for logarithm in logarithms:
-            if logarithm in best and best[logarithm].error < good:
-                continue
-            found = _fit_one(X, y, held_out, logarithm, seed + start, clock, hidden)
-            if logarithm not in best or found.error < best[logarithm].error:
-                best[logarithm] = found
-        if min(surrogate.error for surrogate in best.values()) > hopeless:
+        wanted = [kind for kind in logarithms if kind not in best or best[kind].error >= good]
+        settings = [
+            (X, y, held_out, kind, seed + start, clock.left, hidden) for kind in wanted
+        ]
+        # Worker processes take seconds to start: not for searches that may be over by then.
+        if n_jobs in (None, 1) or clock.elapsed < _PATIENCE or len(wanted) < 2:
+            results = [_fit_one(*setting) for setting in settings]
+        else:
+            results = Parallel(n_jobs=n_jobs)(delayed(_fit_one)(*setting) for setting in settings)
+        for kind, found in zip(wanted, results, strict=True):
+            if found is None:
+                raise OutOfTime
+            if kind not in best or found.error < best[kind].error:
+                best[kind] = found
+        if not best or min(surrogate.error for surrogate in best.values()) > hopeless:
             break
     return sorted(best.values(), key=lambda surrogate: surrogate.error)
 
@@ -127,9 +147,11 @@ def _fit_one(
     held_out: Array,
     logarithm: bool,
     seed: int,
-    clock: Clock,
+    seconds: float,
     hidden: tuple[int, ...],
-) -> Surrogate:
+) -> Surrogate | None:
+    """Fit one network; None if the seconds were not enough."""
+    clock = Clock(seconds)
     target = np.log(np.abs(y)) if logarithm else y
     centre, scale = X.mean(0), X.std(0)
     scale[scale == 0] = 1.0
@@ -146,7 +168,8 @@ def _fit_one(
     with one_thread():
         model.restart(samples.inputs, seed)
         for _ in range(0, _STEPS, _SLICE):
-            clock.check()
+            if clock.left == 0:
+                return None
             polish(model, samples, _SLICE)
         with torch.no_grad():
             errors = (model(inputs) - targets)[:, 0].numpy()[held_out]
@@ -157,4 +180,4 @@ def _fit_one(
     standard = targets[:, 0].numpy()
     reach = 1.4826 * float(np.median(np.abs(standard - np.median(standard)))) or 1.0
     error = float(np.median(np.abs(errors))) / reach
-    return Surrogate(model, logarithm, error, rmse, centre, scale, offset, spread)
+    return Surrogate(model, logarithm, error, rmse, centre, scale, offset, spread, float(np.sign(y[0])))

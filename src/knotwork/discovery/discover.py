@@ -1,0 +1,294 @@
+"""The door to discovery: from a table to a front of formulas and a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._checks import MOST_SEED, check_integer, check_number
+from ..functions import DEFAULT_NAMES, SymbolicFunction, resolve
+from ..network import KAN
+from .clock import Clock, OutOfTime
+from .complexity import complexity
+from .formula import Formula
+from .front import description_length, finished
+from .problem import Problem
+from .refit import Fit, fit_constants
+from .rows import Prepared, prepare, read_columns
+from .screening import screened
+from .search import Settings, solve
+from .surrogate import Surrogate, fit_surrogate
+from .verdict import Evidence, Verdict, judge
+
+__all__ = ["Discovery", "discover"]
+
+Array = NDArray[np.float64]
+
+_LIBRARY = (*DEFAULT_NAMES, "cosh", "arctan")
+# What polishing and judging may take at the end, as a share of the budget.
+_CLOSING = 0.05
+_MOST_ROWS = 4_000
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What a search found.
+
+    Attributes
+    ----------
+    best : Formula or None
+        The default choice: least description length. None if nothing could be fitted.
+    front : list of Formula
+        Simplest first; each is more accurate than all before it.
+    verdict : Verdict
+        "formula", "no formula found" or "no signal"; a string with `reasons`.
+    network : KAN or None
+        The best network met on the way, in standardised columns.
+    network_error : float
+        Its error on held-out rows, relative to the target's standard deviation.
+    elapsed : float
+        Seconds.
+    complete : bool
+        Whether the search came to its end, by itself rather than by the budget or the user.
+    note : str
+        How it ended.
+    """
+
+    best: Formula | None
+    front: list[Formula]
+    verdict: Verdict
+    network: KAN | None
+    network_error: float
+    names: tuple[str, ...]
+    elapsed: float
+    complete: bool
+    note: str
+    data: Prepared = field(repr=False)
+
+    def table(self) -> Any:
+        """Return the front as a pandas DataFrame, a row for each formula.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(self.records())
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the front as plain records."""
+        return [
+            {
+                "chosen": formula is self.best,
+                "complexity": formula.complexity,
+                "rmse": formula.rmse,
+                "r2": formula.r2,
+                "formula": str(formula),
+                "constants": ", ".join(str(constant) for constant in formula.constants),
+            }
+            for formula in self.front
+        ]
+
+    def plot(self) -> Any:
+        """Return a figure: error against complexity, and predictions against targets."""
+        from ..plotting.front import plot_front
+
+        return plot_front(self)
+
+    def __str__(self) -> str:
+        lines = [f"{self.verdict}: {' '.join(self.verdict.reasons)}"]
+        for formula in self.front:
+            mark = ">" if formula is self.best else " "
+            lines.append(f"{mark} {formula.complexity:4d}  {formula.rmse:9.3g}  {formula}")
+        return "\n".join(lines)
+
+
+def discover(
+    X: Any,
+    y: Any,
+    *,
+    names: Sequence[str] | None = None,
+    budget: float = 60.0,
+    seed: int = 0,
+    n_jobs: int | None = None,
+    library: Sequence[str | SymbolicFunction] | None = None,
+    progress: bool | Callable[[Problem], None] = True,
+    width: int | None = None,
+    max_complexity: int | None = None,
+    robust: bool = False,
+    integers: bool = False,
+) -> Discovery:
+    """Search for the formula behind a table.
+
+    Parameters
+    ----------
+    X : array, tensor or frame of shape (rows, inputs)
+        At least 10 rows.
+    y : array, tensor, series of shape (rows,)
+    names : sequence of str, optional
+        Of the inputs; a frame's column names otherwise, else x_1, x_2 and so on.
+    budget : float
+        Seconds that the search may take. It ends earlier when a formula is exact, or when ideas
+        run out.
+    seed : int
+        Chooses held-out rows and starts of networks.
+    n_jobs : int, optional
+        Worker processes that train networks, as joblib understands it. The front does not depend
+        on it unless the budget cuts the search short.
+    library : sequence of str or SymbolicFunction, optional
+        Functions that formulas may contain; sums, products and powers always may.
+    progress : bool or callable
+        Show a line of progress on a terminal; or a function that is called with the `Problem`
+        whenever a candidate was found.
+    width : int, optional
+        Hidden nodes of the networks' first layer; 4 by default.
+    max_complexity : int, optional
+        The most complex formula to consider.
+    robust : bool
+        Fit constants by a loss that grows linearly for large errors, against outliers.
+    integers : bool
+        Round constants to whole numbers only.
+
+    Returns
+    -------
+    Discovery
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the data or an option cannot be right; before any work starts.
+
+    Notes
+    -----
+    Ctrl-C ends the search; what was found by then is returned.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).uniform(1, 3, (200, 2))
+    >>> found = discover(X, X[:, 0] / X[:, 1] ** 2, names=["m", "r"], progress=False)
+    >>> print(found.verdict, found.best)
+    formula m/r**2
+    """
+    budget = check_number(budget, "budget", low=0.0, strict=True)
+    seed = check_integer(seed, "seed", low=0, high=MOST_SEED)
+    if width is not None:
+        width = check_integer(width, "width", low=1)
+    if max_complexity is not None:
+        max_complexity = check_integer(max_complexity, "max_complexity", low=1)
+    if n_jobs is not None and n_jobs != -1:
+        n_jobs = check_integer(n_jobs, "n_jobs", low=1)
+    functions = resolve(_LIBRARY if library is None else library)
+    inputs, targets, chosen = read_columns(X, y, names)
+    if targets.shape[1] != 1:
+        raise ValueError(
+            f"y must have one column; got {targets.shape[1]}. Call discover for each, or use "
+            "FormulaRegressor, which takes several."
+        )
+    data = prepare(inputs, targets[:, 0], chosen, seed)
+    kept = screened(data.X, data.y, data.constant)
+    problem = Problem(
+        data.X[:_MOST_ROWS, kept],
+        data.y[:_MOST_ROWS],
+        data.X_held[:, kept],
+        data.y_held,
+        tuple(data.symbols[k] for k in kept),
+        Clock(budget * (1 - _CLOSING)),
+        robust=robust,
+        integers=integers,
+        largest=max_complexity,
+        watch=progress if callable(progress) else _silent,
+    )
+    settings = Settings(functions, seed=seed, width=width, n_jobs=n_jobs)
+    note, complete = _run(problem, settings)
+    return _concluded(problem, settings, data, tuple(chosen), note, complete)
+
+
+def _silent(problem: Problem) -> None:
+    pass
+
+
+def _run(problem: Problem, settings: Settings) -> tuple[str, bool]:
+    """Search; return how it ended and whether by itself."""
+    try:
+        with np.errstate(all="ignore"):
+            found = solve(problem, settings)
+    except OutOfTime:
+        return "the budget was spent", False
+    except KeyboardInterrupt:
+        return "interrupted; these are the best formulas so far", False
+    return ("nothing was left to explain" if found else "all ideas were tried"), True
+
+
+def _concluded(
+    problem: Problem,
+    settings: Settings,
+    data: Prepared,
+    names: tuple[str, ...],
+    note: str,
+    complete: bool,
+) -> Discovery:
+    network = _best_network(problem, settings)
+    with np.errstate(all="ignore"):
+        fits = finished(problem)
+        rows = len(problem.y)
+        worth = [
+            description_length(fit.rmse, complexity(fit.expression), rows) for fit in fits
+        ]
+        place = int(np.argmin(worth)) if fits else -1
+        evidence = None
+        if fits:
+            evidence = Evidence(fits[place], complexity(fits[place].expression))
+        verdict = judge(problem, evidence, network)
+        front = [
+            Formula.of_fit(
+                _on_all_rows(fit, data),
+                (data.X, data.y),
+                (data.X_held, data.y_held),
+                names,
+                data.scaling,
+                complexity(fit.expression),
+            )
+            for fit in fits
+        ]
+    error = np.nan
+    if network is not None:
+        predicted = network.predictions(problem.X_held)
+        spread = float(np.std(problem.y_held)) or 1.0
+        error = float(np.sqrt(np.mean((predicted - problem.y_held) ** 2))) / spread
+    return Discovery(
+        best=front[place] if front else None,
+        front=front,
+        verdict=verdict,
+        network=network.model if network is not None else None,
+        network_error=error,
+        names=names,
+        elapsed=problem.clock.elapsed,
+        complete=complete,
+        note=note,
+        data=data,
+    )
+
+
+def _best_network(problem: Problem, settings: Settings) -> Surrogate | None:
+    """Return the network of the whole problem; fit one if the search ended before it had any."""
+    whole = [s for s in problem.networks if s.model.input_count == len(problem.symbols)]
+    if not whole:
+        whole = fit_surrogate(
+            problem.X, problem.y, starts=1, seed=settings.seed, clock=Clock(np.inf)
+        )
+    return min(whole, key=lambda surrogate: surrogate.rmse, default=None)
+
+
+def _on_all_rows(fit: Fit, data: Prepared) -> Fit:
+    """Fit the constants once more to all rows, in all columns' symbols."""
+    fit = replace(fit, variables=data.symbols)
+    if len(data.y) > _MOST_ROWS:
+        fit = fit_constants(fit.expression, data.symbols, data.X, data.y, evaluations=20)
+    return fit

@@ -1,0 +1,216 @@
+"""A formula that was found, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import sympy
+from numpy.typing import NDArray
+
+from ..data.matrices import read_matrix
+from ..network import KAN
+from .refit import Fit, uncertainty
+from .tape import Tape, with_constants
+
+__all__ = ["FittedConstant", "Formula", "Scaling"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FittedConstant:
+    """A number in a formula that the data determined.
+
+    Attributes
+    ----------
+    value : float
+    standard_error : float
+        Of the least-squares fit, from the Jacobian at the solution; infinite where the data cannot
+        tell the constant from others.
+    """
+
+    value: float
+    standard_error: float
+
+    def __str__(self) -> str:
+        if not np.isfinite(self.standard_error):
+            return f"{self.value:.6g} ± ∞"
+        return f"{self.value:.6g} ± {self.standard_error:.2g}"
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Powers of ten by which extreme columns were divided before the search."""
+
+    inputs: Array
+    target: float
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing was scaled."""
+        return bool(np.all(self.inputs == 1.0)) and self.target == 1.0
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A formula for one target.
+
+    Attributes
+    ----------
+    expression : sympy.Expr
+        In the symbols `variables`, in the units of the data.
+    variables : tuple of str
+        Names of all inputs of the data, in the order of its columns.
+    rmse : float
+        Root of the mean squared error over the held-out rows, in the target's units.
+    r2 : float
+        Coefficient of determination over the held-out rows.
+    train_rmse : float
+        The same error over the rows that the constants were fitted to.
+    complexity : int
+        Symbols, numbers and operations; see `complexity`.
+    constants : tuple of FittedConstant
+        The fitted numbers, in the order in which they are met in `scaled`.
+    scaled : sympy.Expr
+        The formula in scaled columns; the same as `expression` unless columns are extreme.
+    """
+
+    expression: sympy.Expr
+    variables: tuple[str, ...]
+    rmse: float
+    r2: float
+    train_rmse: float
+    complexity: int
+    constants: tuple[FittedConstant, ...]
+    scaled: sympy.Expr = field(repr=False)
+    scaling: Scaling = field(repr=False)
+
+    @classmethod
+    def of_fit(
+        cls,
+        fit: Fit,
+        train: tuple[Array, Array],
+        held: tuple[Array, Array],
+        names: Sequence[str],
+        scaling: Scaling,
+        size: int,
+    ) -> Formula:
+        """Judge a fit and write it in the user's variables.
+
+        Parameters
+        ----------
+        fit : Fit
+            In scaled variables.
+        train, held : pairs of arrays
+            Scaled inputs and targets.
+        names : sequence of str
+        scaling : Scaling
+        size : int
+            The complexity.
+        """
+        errors, _ = uncertainty(fit, *train)
+        values = Tape(fit.expression, fit.variables).constants
+        constants = tuple(
+            FittedConstant(float(value), float(error))
+            for value, error in zip(values, errors, strict=True)
+        )
+        plain = {symbol: sympy.Symbol(symbol.name) for symbol in fit.variables}
+        scaled = fit.expression.xreplace(plain)
+        expression = scaled
+        if not scaling.plain:
+            units = {
+                sympy.Symbol(name): sympy.Symbol(name) / sympy.Float(unit, 17)
+                for name, unit in zip(names, scaling.inputs.tolist(), strict=True)
+                if unit != 1.0
+            }
+            expression = sympy.Float(scaling.target, 17) * scaled.xreplace(units)
+        held_error = _rmse(fit, *held)
+        spread = float(np.std(held[1]))
+        r2 = 1 - (held_error / spread) ** 2 if spread > 0 else float(held_error == 0)
+        return cls(
+            expression,
+            tuple(names),
+            held_error * scaling.target,
+            r2,
+            _rmse(fit, *train) * scaling.target,
+            size,
+            constants,
+            scaled,
+            scaling,
+        )
+
+    def predict(self, X: Any) -> Array:
+        """Return the formula's values.
+
+        Parameters
+        ----------
+        X : array, tensor or frame of shape (rows, inputs)
+            Columns in the order of `variables`.
+
+        Returns
+        -------
+        array of shape (rows,), float64
+            nan or inf where the formula is not defined.
+
+        Raises
+        ------
+        ValueError
+            If X does not have the right number of columns.
+        """
+        values = read_matrix(X, "X").values.double().numpy()
+        if values.ndim != 2 or values.shape[1] != len(self.variables):
+            raise ValueError(
+                f"X must have shape (rows, {len(self.variables)}), a column for each of "
+                f"{', '.join(self.variables)}; got {values.shape}."
+            )
+        symbols = [sympy.Symbol(name) for name in self.variables]
+        scaled = Tape(self.scaled, symbols).values(values / self.scaling.inputs)
+        return scaled * self.scaling.target
+
+    def latex(self) -> str:
+        """Return the formula as LaTeX, numbers to six digits."""
+        return self.code("latex")
+
+    def code(self, language: str = "numpy", name: str = "formula") -> str:
+        """Return the formula as source code.
+
+        Parameters
+        ----------
+        language : {"text", "latex", "numpy", "torch", "c", "julia", "json"}
+        name : str
+            Of the function or class.
+        """
+        from ..symbolic.export import code
+
+        expression = self.rounded() if language == "latex" else self.expression
+        return code(expression, self.variables, language, name=name)
+
+    def rounded(self, digits: int = 6) -> sympy.Expr:
+        """Return the expression with its numbers rounded, for reading."""
+        constants = Tape(
+            self.expression, [sympy.Symbol(name) for name in self.variables]
+        ).constants.tolist()
+        return with_constants(
+            self.expression, [sympy.Float(f"{value:.{digits}g}") for value in constants]
+        )
+
+    @cached_property
+    def network(self) -> KAN:
+        """The formula as a network whose edges are all symbolic, float64, in scaled columns."""
+        from ..symbolic.compiling import network_of
+
+        return network_of(self.scaled, [sympy.Symbol(name) for name in self.variables])
+
+    def __str__(self) -> str:
+        return str(self.rounded())
+
+    def _repr_latex_(self) -> str:
+        return f"${self.latex()}$"
+
+
+def _rmse(fit: Fit, X: Array, y: Array) -> float:
+    return float(np.sqrt(np.mean((fit.predict(X) - y) ** 2)))
