@@ -1,12 +1,18 @@
-"""How complex a formula is."""
+"""How complex a formula is, and what it must save to be worth its length."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import sympy
 
-__all__ = ["complexity"]
+__all__ = ["NATS", "complexity", "description_length"]
+
+# A symbol, number or operation is a choice among four or five.
+NATS = 1.5
+# Errors below this share of the spread differ by rounding only.
+_ROUNDING_ERROR = 1e-9
 
 _FUNCTION = 2
 _FITTED = 2
@@ -25,6 +31,15 @@ def complexity(expression: sympy.Expr) -> int:
     (3, 11)
     """
     return _size(sympy.sympify(expression, strict=True))
+
+
+def description_length(error: float, size: int, rows: int) -> float:
+    """Return the nats that targets with this relative error and a formula of this size take.
+
+    ``n/2 log(mse) + 1.5 complexity``: what a formula saves in describing the targets must pay for
+    the formula itself (Rissanen, Modeling by shortest data description, Automatica 1978).
+    """
+    return rows * float(np.log(max(error, _ROUNDING_ERROR))) + NATS * size
 
 
 def _size(node: Any) -> int:

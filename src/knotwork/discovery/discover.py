@@ -13,9 +13,9 @@ from .._checks import MOST_SEED, check_integer, check_number
 from ..functions import DEFAULT_NAMES, SymbolicFunction, resolve
 from ..network import KAN
 from .clock import Clock, OutOfTime
-from .complexity import complexity
+from .complexity import complexity, description_length
 from .formula import Formula
-from .front import description_length, finished
+from .front import finished
 from .problem import Problem
 from .refit import Fit, fit_constants
 from .rows import Prepared, prepare, read_columns

@@ -1,10 +1,4 @@
-"""From a pool of candidates to a short front: merged, rounded, sorted, with a default choice.
-
-The default is the formula of least description length, ``n/2 log(mse) + 1.5 complexity`` in nats
-over all n rows of the search: what a formula saves in describing the targets must pay for the
-formula itself (Rissanen 1978; a symbol, number or operation costs about 1.5 nats, a choice among
-four or five).
-"""
+"""From a pool of candidates to a short front: merged, rounded and sorted."""
 
 from __future__ import annotations
 
@@ -14,26 +8,20 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from .complexity import complexity
+from .complexity import complexity, description_length
 from .problem import Candidate, Problem
 from .refit import Fit, fit_constants, round_constants
 from .tape import Tape
 
-__all__ = ["NATS", "description_length", "finished", "pareto"]
+__all__ = ["finished", "pareto"]
 
 Array = NDArray[np.float64]
 
-NATS = 1.5
 # Errors below this share of the spread differ by rounding only.
 _ROUNDING_ERROR = 1e-9
 _KEPT = 10
 # Predictions closer than this share of the spread are of the same formula.
 _SAME = 1e-7
-
-
-def description_length(error: float, size: int, rows: int) -> float:
-    """Return the nats that targets with this relative error and this formula take."""
-    return rows * float(np.log(max(error, _ROUNDING_ERROR))) + NATS * size
 
 
 def pareto(candidates: Sequence[Candidate]) -> list[Candidate]:

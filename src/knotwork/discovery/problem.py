@@ -75,6 +75,7 @@ class Problem:
     pool: list[Candidate] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     visited: set[str] = field(default_factory=set)
+    doubted: set[sympy.Expr] = field(default_factory=set)
     surrogates: dict[str, list[Surrogate]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -133,9 +134,7 @@ class Problem:
 
     def _polished(self, fit: Fit) -> Fit:
         fit = fit_constants(fit.expression, self.symbols, self._X, self._y, robust=self.robust)
-        if fit.rmse < 1e-7 or self.floor:
-            fit = round_constants(fit, self._X, self._y, integers=self.integers)
-        return fit
+        return round_constants(fit, self._X, self._y, integers=self.integers)
 
     @property
     def satisfied(self) -> bool:

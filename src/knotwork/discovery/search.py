@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from ..functions import SymbolicFunction
 from ..symbolic.numbers import nice_numbers
+from .additive import additive_candidates
+from .complexity import description_length
 from .problem import Found, Problem
+from .residue import predictable_share
 from .surrogate import Surrogate, fit_surrogate
 from .symmetry import Reduction, additive_splits, pair_sums, scalings, translations
 from .tape import Tape, with_constants
@@ -28,6 +31,11 @@ _DEEPEST = 6
 _RESTS = 3
 _SMALL_REST = 0.1
 _PLAIN_SPACING = 0.1
+# A formula with this error beside the networks', of so many parts an input at the most, of whose
+# residuals no more than this share can be predicted, is as good as the data allow.
+_AS_GOOD = 1.05
+_SIMPLE = 10
+_NOISE = 0.02
 
 
 @dataclass(frozen=True)
@@ -137,12 +145,16 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
     if count == 1:
         _one_variable(task, problem, settings)
         return
+    _additive(task, problem, settings)
     _sums_of_products(task, problem, settings, quick=True)
+    if problem.satisfied:
+        raise Found
     limit = 3 * task.error + 1e-3
     surrogates = _surrogates(task, problem, settings, 5 * limit)
     if surrogates[0].error > limit:
         return
     task = replace(task, error=surrogates[0].error)
+    _stop_at_noise(task, surrogates, problem)
     tried: list[Reduction] = []
     for surrogate in surrogates:
         if surrogate.error > 5 * task.error + 1e-3:
@@ -152,6 +164,7 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
             tried.append(reduction)
             if smaller is not None:
                 _solve(smaller, problem, settings)
+                _stop_at_noise(task, surrogates, problem)
     if settings.thorough and (count <= 3 or settings.splits):
         _sums_of_products(task, problem, settings, quick=False)
     if not settings.splits:
@@ -159,6 +172,24 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
     for surrogate in surrogates:
         if surrogate.error <= 5 * task.error + 1e-3:
             _splits(task, surrogate, problem, settings)
+
+
+def _stop_at_noise(task: Task, surrogates: list[Surrogate], problem: Problem) -> None:
+    """End the search with a short formula as good as any network that leaves only noise."""
+    if task.depth > 0 or not problem.pool or problem.floor:
+        return
+    best = min(
+        problem.pool,
+        key=lambda c: description_length(max(c.rmse, c.held_out), c.complexity, len(problem.y)),
+    )
+    reached = min(surrogate.rmse for surrogate in surrogates)
+    if best.held_out > _AS_GOOD * reached or best.expression in problem.doubted:
+        return
+    if best.complexity > _SIMPLE * len(problem.symbols):
+        return
+    problem.doubted.add(best.expression)
+    if predictable_share(problem, best.expression, problem.clock) < _NOISE:
+        raise Found
 
 
 def _surrogates(
@@ -178,6 +209,15 @@ def _surrogates(
             n_jobs=settings.n_jobs,
         )
     return problem.surrogates[key]
+
+
+def _additive(task: Task, problem: Problem, settings: Settings) -> None:
+    key = f"additive {task.lift(sympy.Function('F')(*task.symbols))}"
+    if key in problem.visited:
+        return
+    problem.visited.add(key)
+    for expression in additive_candidates(task.symbols, task.X, task.y, settings.functions):
+        problem.offer(task.lift(expression))
 
 
 def _one_variable(task: Task, problem: Problem, settings: Settings) -> None:

@@ -96,6 +96,7 @@ def fit_surrogate(
     good: float = _GOOD,
     hopeless: float = np.inf,
     n_jobs: int | None = None,
+    logarithms: bool = True,
 ) -> list[Surrogate]:
     """Fit networks to y and, where it is never 0, to log|y|; return the best of each, best first.
 
@@ -115,14 +116,16 @@ def fit_surrogate(
         With an error above this after the first start there are no more.
     n_jobs : int, optional
         Worker processes, through joblib; the result does not depend on it.
+    logarithms : bool
+        Whether to try log|y| too.
     """
     rows = np.linspace(0, len(y) - 1, min(len(y), _ROWS)).astype(int)
     X, y = X[rows], y[rows]
     held_out = np.arange(len(y)) % _HELD_OUT == _HELD_OUT - 1
     best: dict[bool, Surrogate] = {}
-    logarithms = [False] if np.abs(y).min() == 0 else [False, True]
+    kinds = [False, True] if logarithms and np.abs(y).min() > 0 else [False]
     for start in range(starts):
-        wanted = [kind for kind in logarithms if kind not in best or best[kind].error >= good]
+        wanted = [kind for kind in kinds if kind not in best or best[kind].error >= good]
         settings = [
             (X, y, held_out, kind, seed + start, clock.left, hidden) for kind in wanted
         ]

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from .front import NATS
+from .clock import Clock
+from .complexity import NATS
 from .problem import Problem
 from .refit import EXACT, Fit, relative_rmse
+from .residue import correlation_test, predictable_share
 from .surrogate import Surrogate
 
 __all__ = ["FORMULA", "NO_FORMULA", "NO_SIGNAL", "Verdict", "judge"]
@@ -29,6 +30,8 @@ _SEARCH_NATS = 18.0
 _AS_GOOD = 1.1
 # A part of what is left this large that a network still predicts speaks against a formula.
 _LEFT = 0.05
+# The network that is fitted to what is left may take so long.
+_SECONDS = 3.0
 
 
 class Verdict(str):
@@ -75,7 +78,7 @@ def judge(problem: Problem, evidence: Evidence | None, network: Surrogate | None
     network_error = np.inf
     if network is not None:
         predicted = network.predictions(X)
-        tests.append(_correlation_test(predicted, held))
+        tests.append(correlation_test(predicted, held))
         network_error = _relative(predicted, held)
     if evidence is None:
         if min(tests) > _SIGNIFICANT:
@@ -87,7 +90,7 @@ def judge(problem: Problem, evidence: Evidence | None, network: Surrogate | None
     if fit.rmse < EXACT and error < 1e3 * EXACT:
         return Verdict(FORMULA, (f"it reproduces every row to {max(fit.rmse, error):.1g} of the "
                                  "target's spread.",))
-    tests.append(_correlation_test(fit.predict(X), held))
+    tests.append(correlation_test(fit.predict(X), held))
     saved = -len(problem.y) * float(np.log(max(fit.rmse, 1e-12))) - NATS * size
     if min(tests) > _SIGNIFICANT and saved < _SEARCH_NATS:
         return Verdict(NO_SIGNAL, (
@@ -101,7 +104,7 @@ def judge(problem: Problem, evidence: Evidence | None, network: Surrogate | None
         return Verdict(NO_FORMULA, (*reasons, "it explains too little to pay for its length."))
     if error > _AS_GOOD * network_error + 1e-9:
         return Verdict(NO_FORMULA, (*reasons, "a network predicts held-out rows clearly better."))
-    left = _predictable(problem, fit)
+    left = predictable_share(problem, fit.expression, Clock(_SECONDS))
     if left > _LEFT:
         return Verdict(NO_FORMULA, (*reasons, (
             f"what it leaves is not noise: {left:.0%} of it can be predicted.")))
@@ -111,41 +114,3 @@ def judge(problem: Problem, evidence: Evidence | None, network: Surrogate | None
 def _relative(predicted: Array, y: Array) -> float:
     error = float(np.sqrt(np.mean((predicted - y) ** 2))) / (float(np.std(y)) or 1.0)
     return error if np.isfinite(error) else np.inf
-
-
-def _correlation_test(predicted: Array, y: Array) -> float:
-    """Return the one-sided p-value of a rank correlation, 1 where it cannot be taken."""
-    if len(y) < 4 or not np.isfinite(predicted).all() or np.ptp(predicted) == 0 or np.ptp(y) == 0:
-        return 1.0
-    return float(stats.spearmanr(predicted, y, alternative="greater").pvalue)
-
-
-def _predictable(problem: Problem, fit: Fit) -> float:
-    """Return the share of the residuals' variance that smooth terms explain on held-out rows."""
-    rest = problem.y - fit.predict(problem.X)
-    held = problem.y_held - fit.predict(problem.X_held)
-    if np.std(held) == 0 or len(held) < 10:
-        return 0.0
-    train_terms, held_terms = _smooth_terms(problem.X, problem.X, problem.X_held)
-    if len(rest) < 3 * train_terms.shape[1]:
-        return 0.0
-    solution = np.linalg.lstsq(train_terms, rest, rcond=None)[0]
-    predicted = held_terms @ solution
-    if _correlation_test(predicted, held) > _SIGNIFICANT:
-        return 0.0
-    correlation = float(np.corrcoef(predicted, held)[0, 1])
-    return max(0.0, correlation) ** 2
-
-
-def _smooth_terms(X: Array, *tables: Array) -> list[Array]:
-    """Return cubic terms of every column and products of pairs, in columns scaled by those of X."""
-    low, high = X.min(0), X.max(0)
-    reach = np.where(high > low, high - low, 1.0)
-    found: list[Array] = []
-    for table in tables:
-        z = np.clip(2 * (table - low) / reach - 1, -1.5, 1.5)
-        columns = [np.ones(len(z))]
-        columns += [z[:, k] ** p for k in range(z.shape[1]) for p in (1, 2, 3)]
-        columns += [z[:, i] * z[:, j] for i in range(z.shape[1]) for j in range(i)]
-        found.append(np.column_stack(columns))
-    return found

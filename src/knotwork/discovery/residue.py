@@ -1,0 +1,67 @@
+"""What a formula leaves: noise, or something that can still be predicted?"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from .clock import Clock
+from .problem import Problem
+from .surrogate import fit_surrogate
+from .tape import Tape
+
+__all__ = ["correlation_test", "predictable_share"]
+
+Array = NDArray[np.float64]
+
+_SIGNIFICANT = 0.005
+
+
+def correlation_test(predicted: Array, y: Array) -> float:
+    """Return the one-sided p-value of a rank correlation, 1 where it cannot be taken."""
+    if len(y) < 4 or not np.isfinite(predicted).all() or np.ptp(predicted) == 0 or np.ptp(y) == 0:
+        return 1.0
+    return float(stats.spearmanr(predicted, y, alternative="greater").pvalue)
+
+
+def predictable_share(problem: Problem, expression: object, clock: Clock) -> float:
+    """Return the share of a formula's residuals that a model predicts on held-out rows.
+
+    Tried are smooth terms (cubic in each input, products of pairs), and a network. A share that
+    does not differ significantly from 0 counts as 0.
+    """
+    tape = Tape(expression, problem.symbols)  # pyright: ignore[reportArgumentType]
+    rest = problem.y - tape.values(problem.X)
+    held = problem.y_held - tape.values(problem.X_held)
+    if not np.isfinite(held).all() or np.std(held) == 0 or len(held) < 10:
+        return 0.0
+    shares = [0.0]
+    train_terms, held_terms = _smooth_terms(problem.X, problem.X, problem.X_held)
+    if len(rest) >= 3 * train_terms.shape[1]:
+        solution = np.linalg.lstsq(train_terms, rest, rcond=None)[0]
+        shares.append(_share(held_terms @ solution, held))
+    if len(rest) >= 100:
+        for network in fit_surrogate(problem.X, rest, starts=1, clock=clock, logarithms=False):
+            shares.append(_share(network.predictions(problem.X_held), held))
+    return max(shares)
+
+
+def _share(predicted: Array, held: Array) -> float:
+    if correlation_test(predicted, held) > _SIGNIFICANT:
+        return 0.0
+    return max(0.0, float(np.corrcoef(predicted, held)[0, 1])) ** 2
+
+
+def _smooth_terms(X: Array, *tables: Array) -> list[Array]:
+    """Return cubic terms of every column and products of pairs, in columns scaled by those of X."""
+    low, high = X.min(0), X.max(0)
+    reach = np.where(high > low, high - low, 1.0)
+    found: list[Array] = []
+    for table in tables:
+        z = np.clip(2 * (table - low) / reach - 1, -1.5, 1.5)
+        columns = [np.ones(len(z))]
+        columns += [z[:, k] ** p for k in range(z.shape[1]) for p in (1, 2, 3)]
+        columns += [z[:, i] * z[:, j] for i in range(z.shape[1]) for j in range(i)]
+        found.append(np.column_stack(columns))
+    return found
