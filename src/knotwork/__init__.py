@@ -13,6 +13,9 @@ from .data import Samples as Samples
 from .data import Table as Table
 from .data import create_dataset as create_dataset
 from .data import read_table as read_table
+from .discovery import Discovery as Discovery
+from .discovery import Formula as Formula
+from .discovery import discover as discover
 from .functions import LIBRARY as LIBRARY
 from .functions import SymbolicFunction as SymbolicFunction
 from .io import CheckpointError as CheckpointError

@@ -15,6 +15,7 @@ import click
 from .. import __version__
 from .console import complain, warnings_as_notes
 from .demo import demo
+from .discover import discover
 from .fit import fit
 from .plot import plot
 
@@ -80,6 +81,7 @@ def app(settings: Settings, debug: bool) -> None:
 
 
 app.add_command(demo)
+app.add_command(discover)
 app.add_command(fit)
 app.add_command(plot)
 

@@ -6,11 +6,12 @@ Nothing is cut or wrapped in a pipe, where there are no colours either.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -36,17 +37,43 @@ def complain(text: str) -> None:
 
 def tell_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table, its first column to the left and the others to the right."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    _console().print(_table(header, rows))
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, caption=caption or None)
     for column, name in enumerate(header):
-        table.add_column(name, justify="right" if column else "left", overflow="fold")
+        # Formulas are read from the left, numbers compared at the right.
+        right = column > 0 and name != "formula"
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    _console().print(table)
+    return table
 
 
 def busy(text: str) -> AbstractContextManager[Any]:
     """Show on a terminal that something goes on for as long as the context lasts."""
     return _console(stderr=True).status(text)
+
+
+Watched = Callable[[Any], None]
+"""Something that is told how far a search has come."""
+
+
+@contextmanager
+def watched() -> Generator[Callable[[Sequence[str], Sequence[Sequence[str]], str], None]]:
+    """Show a table that changes, on a terminal's standard error, for as long as this lasts.
+
+    What the context gives is called with header, rows and caption.
+    """
+    console = _console(stderr=True)
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+
+        def update(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> None:
+            if console.is_terminal:
+                live.update(_table(header, rows, caption), refresh=True)
+
+        yield update
 
 
 @contextmanager

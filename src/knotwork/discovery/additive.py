@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import sympy
@@ -58,7 +59,7 @@ def additive_candidates(
         np.clip((~held).sum() / (_ROWS_A_COEFFICIENT * X.shape[1]) - _DEGREE, 1, _INTERVALS)
     )
     design = np.column_stack([_basis(X[:, k], intervals) for k in range(X.shape[1])])
-    fits: list[tuple[float, Transform, Array]] = []
+    fits: list[tuple[float, Transform, Any]] = []
     for transform in usable_transforms(y):
         target = transform.apply(y)
         centre = float(target.mean())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from typing import Any
 
 import numpy as np
+import sympy
 from numpy.typing import NDArray
 
 from .._checks import MOST_SEED, check_integer, check_number
@@ -21,6 +23,7 @@ from .refit import Fit, fit_constants
 from .rows import Prepared, prepare, read_columns
 from .screening import screened
 from .search import Settings, solve
+from .state import SearchState
 from .surrogate import Surrogate, fit_surrogate
 from .verdict import Evidence, Verdict, judge
 
@@ -82,24 +85,55 @@ class Discovery:
         return pd.DataFrame(self.records())
 
     def records(self) -> list[dict[str, Any]]:
-        """Return the front as plain records."""
+        """Return the front as plain records, one for each formula.
+
+        ``beyond`` is the share of points with finite values in a box half as wide again as the
+        data, to either side: what a formula does out of range is no more than its form promises.
+        """
         return [
             {
                 "chosen": formula is self.best,
                 "complexity": formula.complexity,
                 "rmse": formula.rmse,
                 "r2": formula.r2,
+                "beyond": self._finite_beyond(formula),
                 "formula": str(formula),
                 "constants": ", ".join(str(constant) for constant in formula.constants),
             }
             for formula in self.front
         ]
 
+    def _finite_beyond(self, formula: Formula) -> float:
+        X = self.data.X
+        low, high = X.min(0), X.max(0)
+        rng = np.random.default_rng(0)
+        points = rng.uniform(
+            low - 0.5 * (high - low), high + 0.5 * (high - low), (1000, X.shape[1])
+        )
+        return float(np.isfinite(formula.predict(points * self.data.scaling.inputs)).mean())
+
     def plot(self) -> Any:
-        """Return a figure: error against complexity, and predictions against targets."""
+        """Return a Matplotlib figure: the front, and predictions of rows held out.
+
+        Raises
+        ------
+        ValueError
+            If nothing could be fitted.
+        """
         from ..plotting.front import plot_front
 
-        return plot_front(self)
+        if self.best is None:
+            raise ValueError("there is no formula to plot.")
+        scaling = self.data.scaling
+        spread = float(np.std(self.data.y_held)) * scaling.target or 1.0
+        return plot_front(
+            [formula.complexity for formula in self.front],
+            [formula.rmse / spread for formula in self.front],
+            [str(formula) for formula in self.front],
+            next(k for k, formula in enumerate(self.front) if formula is self.best),
+            self.data.y_held * scaling.target,
+            self.best.predict(self.data.X_held * scaling.inputs),
+        )
 
     def __str__(self) -> str:
         lines = [f"{self.verdict}: {' '.join(self.verdict.reasons)}"]
@@ -123,6 +157,8 @@ def discover(
     max_complexity: int | None = None,
     robust: bool = False,
     integers: bool = False,
+    state: str | PathLike[str] | None = None,
+    resume: bool = False,
 ) -> Discovery:
     """Search for the formula behind a table.
 
@@ -154,6 +190,10 @@ def discover(
         Fit constants by a loss that grows linearly for large errors, against outliers.
     integers : bool
         Round constants to whole numbers only.
+    state : path, optional
+        File in which the search keeps what it found and tried.
+    resume : bool
+        Go on with the search in `state`, which must be of the same data and options.
 
     Returns
     -------
@@ -206,7 +246,16 @@ def discover(
         watch=progress if callable(progress) else _silent,
     )
     settings = Settings(functions, seed=seed, width=width, n_jobs=n_jobs)
-    note, complete = _run(problem, settings)
+    if resume and state is None:
+        raise ValueError("resume needs state, the file of the search to go on with.")
+    kept_state = None
+    if state is not None:
+        options = (seed, width, sorted(settings.names), max_complexity, robust, integers)
+        kept_state = SearchState.of(state, problem, options)
+    earlier = kept_state.load(problem) if kept_state is not None and resume else []
+    note, complete = _run(problem, settings, earlier)
+    if kept_state is not None:
+        kept_state.save(problem)
     return _concluded(problem, settings, data, tuple(chosen), note, complete)
 
 
@@ -214,11 +263,11 @@ def _silent(problem: Problem) -> None:
     pass
 
 
-def _run(problem: Problem, settings: Settings) -> tuple[str, bool]:
+def _run(problem: Problem, settings: Settings, earlier: list[sympy.Expr]) -> tuple[str, bool]:
     """Search; return how it ended and whether by itself."""
     try:
         with np.errstate(all="ignore"):
-            found = solve(problem, settings)
+            found = solve(problem, settings, earlier)
     except OutOfTime:
         return "the budget was spent", False
     except KeyboardInterrupt:
@@ -238,9 +287,7 @@ def _concluded(
     with np.errstate(all="ignore"):
         fits = finished(problem)
         rows = len(problem.y)
-        worth = [
-            description_length(fit.rmse, complexity(fit.expression), rows) for fit in fits
-        ]
+        worth = [description_length(fit.rmse, complexity(fit.expression), rows) for fit in fits]
         place = int(np.argmin(worth)) if fits else -1
         evidence = None
         if fits:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from ..data.matrices import read_matrix
 from ..network import KAN
+from ..symbolic.compiling import network_of
+from ..symbolic.export import code
 from .refit import Fit, uncertainty
 from .tape import Tape, with_constants
 
@@ -118,9 +120,9 @@ class Formula:
             FittedConstant(float(value), float(error))
             for value, error in zip(values, errors, strict=True)
         )
-        plain = {symbol: sympy.Symbol(symbol.name) for symbol in fit.variables}
-        scaled = fit.expression.xreplace(plain)
-        expression = scaled
+        plain: dict[Any, Any] = {symbol: sympy.Symbol(symbol.name) for symbol in fit.variables}
+        scaled: Any = fit.expression.xreplace(plain)
+        expression: Any = scaled
         if not scaling.plain:
             units = {
                 sympy.Symbol(name): sympy.Symbol(name) / sympy.Float(unit, 17)
@@ -184,8 +186,6 @@ class Formula:
         name : str
             Of the function or class.
         """
-        from ..symbolic.export import code
-
         expression = self.rounded() if language == "latex" else self.expression
         return code(expression, self.variables, language, name=name)
 
@@ -201,8 +201,6 @@ class Formula:
     @cached_property
     def network(self) -> KAN:
         """The formula as a network whose edges are all symbolic, float64, in scaled columns."""
-        from ..symbolic.compiling import network_of
-
         return network_of(self.scaled, [sympy.Symbol(name) for name in self.variables])
 
     def __str__(self) -> str:

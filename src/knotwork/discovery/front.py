@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import sympy
@@ -62,13 +63,13 @@ def finished(problem: Problem, *, most: int = _KEPT) -> list[Fit]:
 
 def _tidy(fit: Fit, problem: Problem) -> Fit:
     """Return the simplest of a few equal ways to write a formula."""
-    forms = [fit.expression]
+    forms: list[Any] = [fit.expression]
     for rewrite in (sympy.together, sympy.factor_terms, sympy.expand, sympy.powdenest):
         try:
             forms.append(rewrite(fit.expression))
         except (ValueError, TypeError, NotImplementedError, RecursionError):
             continue
-    together = sympy.together(fit.expression)
+    together: Any = sympy.together(fit.expression)
     if complexity(together) < 60:
         forms += [sympy.cancel(together), sympy.factor(together)]
     best = fit

@@ -103,11 +103,11 @@ class Problem:
         self.clock.check()
         if not _sound(expression) or complexity(expression) > (self.largest or _MOST_COMPLEX):
             return np.inf
-        key = _structure(expression)
-        if key in self.seen:
-            return np.inf
-        self.seen.add(key)
         try:
+            key = _structure(expression)
+            if key in self.seen:
+                return np.inf
+            self.seen.add(key)
             fit = fit_constants(
                 expression, self.symbols, self._X, self._y, robust=self.robust, evaluations=40
             )

@@ -1,6 +1,8 @@
-"""What a formula leaves: noise, or something that can still be predicted?"""
+"""Whether what a formula leaves is noise or can still be predicted."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +24,8 @@ def correlation_test(predicted: Array, y: Array) -> float:
     """Return the one-sided p-value of a rank correlation, 1 where it cannot be taken."""
     if len(y) < 4 or not np.isfinite(predicted).all() or np.ptp(predicted) == 0 or np.ptp(y) == 0:
         return 1.0
-    return float(stats.spearmanr(predicted, y, alternative="greater").pvalue)
+    result: Any = stats.spearmanr(predicted, y, alternative="greater")
+    return float(result.pvalue)
 
 
 def predictable_share(problem: Problem, expression: object, clock: Clock) -> float:

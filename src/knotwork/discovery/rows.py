@@ -109,21 +109,24 @@ def prepare(X: Array, y: Array, names: Sequence[str], seed: int) -> Prepared:
         Chooses which rows are held out. Rows are sorted first, so that the choice goes with their
         values and not with the order in which they came.
     """
-    inputs = np.array([_unit(X[:, k]) for k in range(X.shape[1])])
-    scaling = Scaling(inputs, _unit(y))
-    X, y = X / scaling.inputs, y / scaling.target
-    order = np.lexsort((y, *X.T[::-1]))
-    X, y = X[order], y[order]
+    scaling = Scaling(np.array([_unit(X[:, k]) for k in range(X.shape[1])]), _unit(y))
+    inputs, targets = X / scaling.inputs, y / scaling.target
+    order = np.lexsort((targets, *inputs.T[::-1]))
+    inputs, targets = inputs[order], targets[order]
     rng = np.random.default_rng([seed, 20_261_124])
     shuffled = rng.permutation(len(y))
     count = min(max(3, round(_HELD_OUT * len(y))), _MOST_HELD_OUT)
     held, train = shuffled[:count], shuffled[count:]
     symbols = tuple(
-        sympy.Symbol(name, positive=True) if X[:, k].min() > 0 else sympy.Symbol(name, real=True)
+        sympy.Symbol(name, positive=True)
+        if inputs[:, k].min() > 0
+        else sympy.Symbol(name, real=True)
         for k, name in enumerate(names)
     )
-    constant = tuple(np.flatnonzero(np.ptp(X, axis=0) == 0).tolist())
-    return Prepared(X[train], y[train], X[held], y[held], scaling, symbols, constant)
+    constant = tuple(np.flatnonzero(np.ptp(inputs, axis=0) == 0).tolist())
+    return Prepared(
+        inputs[train], targets[train], inputs[held], targets[held], scaling, symbols, constant
+    )
 
 
 def _unit(values: Array) -> float:

@@ -37,9 +37,9 @@ def screened(X: Array, y: Array, constant: Sequence[int]) -> list[int]:
     if len(candidates) <= _FEW:
         return candidates
     rows = np.linspace(0, len(y) - 1, min(len(y), 4000)).astype(int)
-    X, y = X[rows], y[rows]
+    y = y[rows]
     ranks = stats.rankdata(y) / len(y)
-    features = {k: _smooth(X[:, k]) for k in candidates}
+    features = {k: _smooth(X[rows, k]) for k in candidates}
     chosen: list[int] = []
     threshold = _LEVEL / (3 * len(candidates))
     while len(chosen) < _MOST:

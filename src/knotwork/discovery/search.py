@@ -90,9 +90,19 @@ def root(problem: Problem) -> Task:
     return Task(problem.symbols, problem.X, problem.y, lambda expression: expression)
 
 
-def solve(problem: Problem, settings: Settings) -> bool:
-    """Search until a formula is found or ideas run out; return whether one was found."""
+def solve(problem: Problem, settings: Settings, earlier: Sequence[sympy.Expr] = ()) -> bool:
+    """Search until a formula is found or ideas run out; return whether one was found.
+
+    Parameters
+    ----------
+    problem : Problem
+    settings : Settings
+    earlier : sequence of sympy.Expr
+        Formulas to begin with.
+    """
     try:
+        for expression in earlier:
+            problem.offer(expression)
         # First what takes variables away, then what a good short formula leaves, then sums.
         _solve(root(problem), problem, replace(settings, splits=False))
         if settings.thorough:
@@ -215,9 +225,9 @@ def _additive(task: Task, problem: Problem, settings: Settings) -> None:
     key = f"additive {task.lift(sympy.Function('F')(*task.symbols))}"
     if key in problem.visited:
         return
-    problem.visited.add(key)
     for expression in additive_candidates(task.symbols, task.X, task.y, settings.functions):
         problem.offer(task.lift(expression))
+    problem.visited.add(key)
 
 
 def _one_variable(task: Task, problem: Problem, settings: Settings) -> None:
@@ -225,18 +235,15 @@ def _one_variable(task: Task, problem: Problem, settings: Settings) -> None:
     key = f"{settings.thorough} {task.lift(sympy.Function('F')(*task.symbols))}"
     if key in problem.visited:
         return
-    problem.visited.add(key)
     if _roughness(x, y) > 4 * task.error + 1e-3:
         return
     symbol = task.symbols[0]
-    arguments = [(symbol, x)]
+    arguments: list[tuple[sympy.Expr, Array]] = [(symbol, x)]
     if (x > 0).all() or (x < 0).all():
         arguments.append((1 / symbol, 1 / x))
     for powers in (False, True) if settings.thorough else (False,):
         for argument, values in arguments:
-            found = univariate_candidates(
-                argument, values, y, settings.functions, powers=powers
-            )
+            found = univariate_candidates(argument, values, y, settings.functions, powers=powers)
             for _, expression in found:
                 problem.offer(task.lift(expression))
             if problem.satisfied:
@@ -244,6 +251,7 @@ def _one_variable(task: Task, problem: Problem, settings: Settings) -> None:
         _sums_of_products(task, problem, settings, quick=not powers)
         if problem.satisfied:
             raise Found
+    problem.visited.add(key)
 
 
 def _roughness(x: Array, y: Array) -> float:
@@ -263,7 +271,6 @@ def _sums_of_products(task: Task, problem: Problem, settings: Settings, *, quick
     key = f"{task.depth} {quick} {task.lift(sympy.Function('F')(*task.symbols))}"
     if key in problem.visited:
         return
-    problem.visited.add(key)
     count = len(task.symbols)
     rows = np.linspace(0, len(task.y) - 1, min(len(task.y), 1000)).astype(int)
     X, y = task.X[rows], task.y[rows]
@@ -291,6 +298,7 @@ def _sums_of_products(task: Task, problem: Problem, settings: Settings, *, quick
                 for terms in found[:1]:
                     if terms.rmse < 0.05 or transform.name == "y":
                         problem.offer(task.lift(transform.invert(terms.expression, y)))
+    problem.visited.add(key)
 
 
 def _reductions(task: Task, surrogate: Surrogate) -> list[Reduction]:
@@ -322,7 +330,7 @@ def _reduced(task: Task, reduction: Reduction) -> Task | None:
     def values(expression: sympy.Expr) -> Array:
         return Tape(expression, task.symbols).values(task.X)
 
-    X = (
+    columns = (
         np.column_stack([values(feature) for feature in reduction.features])
         if reduction.features
         else np.zeros((len(task.y), 0))
@@ -330,18 +338,18 @@ def _reduced(task: Task, reduction: Reduction) -> Task | None:
     prefactor = values(reduction.prefactor)
     with np.errstate(all="ignore"):
         y = (task.y - values(reduction.shift)) / prefactor
-    usable = np.isfinite(y) & np.isfinite(X).all(1) & (np.abs(prefactor) > 1e-12)
+    usable = np.isfinite(y) & np.isfinite(columns).all(1) & (np.abs(prefactor) > 1e-12)
     if usable.sum() < 0.9 * len(y):
         return None
-    X, y = X[usable], y[usable]
-    symbols = _symbols_for(X, task.depth + 1)
+    columns, y = columns[usable], y[usable]
+    symbols = _symbols_for(columns, task.depth + 1)
     back = dict(zip(symbols, reduction.features, strict=True))
 
     def lift(expression: sympy.Expr) -> sympy.Expr:
         inner = expression.xreplace(back)
         return task.lift(reduction.prefactor * inner + reduction.shift)
 
-    return Task(symbols, X, y, lift, task.error, task.depth + 1)
+    return Task(symbols, columns, y, lift, task.error, task.depth + 1)
 
 
 def _splits(task: Task, surrogate: Surrogate, problem: Problem, settings: Settings) -> None:

@@ -120,15 +120,13 @@ def fit_surrogate(
         Whether to try log|y| too.
     """
     rows = np.linspace(0, len(y) - 1, min(len(y), _ROWS)).astype(int)
-    X, y = X[rows], y[rows]
+    few, y = X[rows], y[rows]
     held_out = np.arange(len(y)) % _HELD_OUT == _HELD_OUT - 1
     best: dict[bool, Surrogate] = {}
     kinds = [False, True] if logarithms and np.abs(y).min() > 0 else [False]
     for start in range(starts):
         wanted = [kind for kind in kinds if kind not in best or best[kind].error >= good]
-        settings = [
-            (X, y, held_out, kind, seed + start, clock.left, hidden) for kind in wanted
-        ]
+        settings = [(few, y, held_out, kind, seed + start, clock.left, hidden) for kind in wanted]
         # Worker processes take seconds to start: not for searches that may be over by then.
         if n_jobs in (None, 1) or clock.elapsed < _PATIENCE or len(wanted) < 2:
             results = [_fit_one(*setting) for setting in settings]
@@ -147,7 +145,7 @@ def fit_surrogate(
 def _fit_one(
     X: Array,
     y: Array,
-    held_out: Array,
+    held_out: NDArray[np.bool_],
     logarithm: bool,
     seed: int,
     seconds: float,
@@ -183,4 +181,6 @@ def _fit_one(
     standard = targets[:, 0].numpy()
     reach = 1.4826 * float(np.median(np.abs(standard - np.median(standard)))) or 1.0
     error = float(np.median(np.abs(errors))) / reach
-    return Surrogate(model, logarithm, error, rmse, centre, scale, offset, spread, float(np.sign(y[0])))
+    return Surrogate(
+        model, logarithm, error, rmse, centre, scale, offset, spread, float(np.sign(y[0]))
+    )

@@ -45,8 +45,8 @@ class Reduction:
     """
 
     features: tuple[sympy.Expr, ...]
-    prefactor: sympy.Expr = sympy.Integer(1)
-    shift: sympy.Expr = sympy.Integer(0)
+    prefactor: sympy.Expr = sympy.S.One
+    shift: sympy.Expr = sympy.S.Zero
 
 
 def _nice(value: float, tolerance: float = _ROUNDING) -> Fraction | None:
@@ -111,10 +111,7 @@ def scalings(
     """
     values, gradients = surrogate.values_and_gradients(X)
     elasticities = X * gradients
-    if surrogate.logarithm:
-        free = np.ones(len(X))
-    else:
-        free = values
+    free = np.ones(len(X)) if surrogate.logarithm else values
     # Rows near a zero of y say little and would be blown up by scaling them to length 1.
     floor = 0.0 if surrogate.logarithm else 20 * surrogate.error * surrogate.spread
     lengths = np.sqrt(free**2 + (elasticities**2).sum(1) + floor**2)
@@ -141,7 +138,7 @@ def scalings(
     if not powers:
         return None
     prefactor = sympy.Integer(1)
-    features = {k: symbols[k] for k in pivots}
+    features: dict[int, sympy.Expr] = {k: symbols[k] for k in pivots}
     for j, rounded in powers.items():
         prefactor *= symbols[j] ** _rational(rounded[0])
         for k, power in zip(pivots, rounded[1:], strict=True):
@@ -181,7 +178,7 @@ def translations(
     if not kept:
         return None
     shift = sympy.Integer(0)
-    features = {k: symbols[k] for k in pivots}
+    features: dict[int, sympy.Expr] = {k: symbols[k] for k in pivots}
     for j, (slope, rounded) in kept.items():
         if abs(slope) * X[:, j].std() > 3 * surrogate.error * surrogate.spread:
             shift += sympy.Float(slope, 17) * symbols[j]
@@ -273,5 +270,5 @@ def additive_splits(
     return sorted(found, key=lambda entry: (len(entry[1]), entry[0]))
 
 
-def _rational(fraction: Fraction) -> sympy.Rational:
-    return sympy.Rational(fraction.numerator, fraction.denominator)
+def _rational(fraction: Fraction) -> sympy.Expr:
+    return sympy.Integer(fraction.numerator) / fraction.denominator

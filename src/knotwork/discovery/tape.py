@@ -8,7 +8,6 @@ derivatives back, in float64, with no generated code.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -73,7 +72,7 @@ class Tape:
     """
 
     expression: sympy.Expr
-    variables: Sequence[sympy.Symbol]
+    variables: Sequence[sympy.Basic]
     constants: Array = field(init=False)
 
     def __post_init__(self) -> None:
@@ -107,8 +106,11 @@ class Tape:
         if node in self._columns:
             return self._add(_Step("column", (self._columns[node],)))
         if node.is_number and not node.has(sympy.Float):
+            value = complex(node)
+            if value.imag != 0 or not np.isfinite(value.real):
+                raise ValueError(f"the formula has a number that is not real: {node}.")
             place = self._add(_Step("number"))
-            self._fixed[place] = float(node)
+            self._fixed[place] = value.real
             return place
         if isinstance(node, sympy.Add | sympy.Mul):
             arguments = tuple(self._unroll(part, values) for part in node.args)
@@ -226,5 +228,5 @@ def with_constants(expression: sympy.Expr, constants: Sequence[sympy.Expr | floa
         return node.func(*[rebuilt(part) for part in node.args])
 
     result = rebuilt(expression)
-    assert not left and math.isfinite(0.0)
+    assert not left
     return result

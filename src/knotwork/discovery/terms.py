@@ -151,7 +151,8 @@ def select_terms(
     beam : int
         Supports kept at each size.
     rich : int
-        0 for polynomials, 1 for low powers and sin, cos, exp, up to 3 with high and half powers and log too.
+        0 for polynomials; 1 for low powers and sin, cos, exp; up to 3, with high and half
+        powers and log too.
     quotients : bool
         Whether to look for quotients of sums too.
     floor : float
@@ -227,9 +228,7 @@ class _Support:
         )
 
 
-def _extended(
-    supports: list[_Support], matrix: Array, penalty: Array, beam: int
-) -> list[_Support]:
+def _extended(supports: list[_Support], matrix: Array, penalty: Array, beam: int) -> list[_Support]:
     """Return the best supports with one column more."""
     proposals: dict[tuple[int, ...], tuple[float, int, int]] = {}
     gains = np.array([support.residual for support in supports]) @ matrix

@@ -45,12 +45,13 @@ class Verdict(str):
     reasons: tuple[str, ...]
 
     def __new__(cls, text: str, reasons: tuple[str, ...] = ()) -> Verdict:
+        """Make the string and attach its reasons."""
         verdict = super().__new__(cls, text)
         verdict.reasons = reasons
         return verdict
 
-    def __getnewargs__(self) -> tuple[str, tuple[str, ...]]:
-        return str(self), self.reasons
+    def __reduce__(self) -> tuple[type[Verdict], tuple[str, tuple[str, ...]]]:
+        return Verdict, (str(self), self.reasons)
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def judge(problem: Problem, evidence: Evidence | None, network: Surrogate | None
     and what it leaves cannot be predicted.
     """
     if evidence is None and network is None:
-        return Verdict(NO_SIGNAL, ("no formula and no network could be fitted.",))
+        return _verdict(NO_SIGNAL, "no formula and no network could be fitted.")
     held, X = problem.y_held, problem.X_held
     tests: list[float] = []
     network_error = np.inf
@@ -82,33 +83,43 @@ def judge(problem: Problem, evidence: Evidence | None, network: Surrogate | None
         network_error = _relative(predicted, held)
     if evidence is None:
         if min(tests) > _SIGNIFICANT:
-            return Verdict(NO_SIGNAL, ("the best network predicts held-out rows no better than "
-                                       "chance.",))
-        return Verdict(NO_FORMULA, ("no formula could be fitted.",))
+            return _verdict(
+                NO_SIGNAL, "the best network predicts held-out rows no better than chance."
+            )
+        return _verdict(NO_FORMULA, "no formula could be fitted.")
     fit, size = evidence.fit, evidence.size
     error = relative_rmse(fit.expression, fit.variables, X, held)
     if fit.rmse < EXACT and error < 1e3 * EXACT:
-        return Verdict(FORMULA, (f"it reproduces every row to {max(fit.rmse, error):.1g} of the "
-                                 "target's spread.",))
+        return _verdict(
+            FORMULA,
+            f"it reproduces every row to {max(fit.rmse, error):.1g} of the target's spread.",
+        )
     tests.append(correlation_test(fit.predict(X), held))
     saved = -len(problem.y) * float(np.log(max(fit.rmse, 1e-12))) - NATS * size
     if min(tests) > _SIGNIFICANT and saved < _SEARCH_NATS:
-        return Verdict(NO_SIGNAL, (
+        return _verdict(
+            NO_SIGNAL,
             "neither network nor formula predicts held-out rows better than chance "
-            f"(p = {min(tests):.2g}).",))
-    reasons = (
+            f"(p = {min(tests):.2g}).",
+        )
+    errors = (
         f"held-out error {error:.3g} of the target's spread, the best network's "
-        f"{network_error:.3g}.",
+        f"{network_error:.3g}."
     )
     if saved < _SEARCH_NATS:
-        return Verdict(NO_FORMULA, (*reasons, "it explains too little to pay for its length."))
+        return _verdict(NO_FORMULA, errors, "it explains too little to pay for its length.")
     if error > _AS_GOOD * network_error + 1e-9:
-        return Verdict(NO_FORMULA, (*reasons, "a network predicts held-out rows clearly better."))
+        return _verdict(NO_FORMULA, errors, "a network predicts held-out rows clearly better.")
     left = predictable_share(problem, fit.expression, Clock(_SECONDS))
     if left > _LEFT:
-        return Verdict(NO_FORMULA, (*reasons, (
-            f"what it leaves is not noise: {left:.0%} of it can be predicted.")))
-    return Verdict(FORMULA, (*reasons, "what it leaves looks like noise."))
+        return _verdict(
+            NO_FORMULA, errors, f"what it leaves is not noise: {left:.0%} of it can be predicted."
+        )
+    return _verdict(FORMULA, errors, "what it leaves looks like noise.")
+
+
+def _verdict(text: str, *reasons: str) -> Verdict:
+    return Verdict(text, reasons)
 
 
 def _relative(predicted: Array, y: Array) -> float:

@@ -1,0 +1,157 @@
+"""``knotwork discover``: from a table to a front of formulas, a verdict and a report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from .. import discover as search
+from .. import read_table
+from ..discovery import Discovery
+from ..discovery.front import pareto
+from ..discovery.problem import Problem
+from .console import Watched, note, say, tell_table, watched
+from .files import check_folder, write_picture, write_text
+from .report import html_report
+
+_STATE = "search.json"
+_SECONDS_BETWEEN = 0.3
+_SHOWN = 8
+_LANGUAGES = {
+    "numpy": "formula.py",
+    "torch": "formula_torch.py",
+    "c": "formula.c",
+    "julia": "formula.jl",
+    "json": "formula.json",
+    "latex": "formula.tex",
+}
+
+
+def _listed(text: str | None) -> list[str] | None:
+    return None if text is None else [part.strip() for part in text.split(",")]
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--target", required=True, help="Column to explain.")
+@click.option("--inputs", help="Columns that may explain it, as A,B; by default all others.")
+@click.option("--budget", type=float, default=60.0, show_default=True, help="Seconds to search.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--jobs", type=int, help="Worker processes; by default one.")
+@click.option("--lib", help="Functions that formulas may contain, as sin,exp,log.")
+@click.option("--max-complexity", type=int, help="The most complex formula to consider.")
+@click.option("--robust", is_flag=True, help="Let single outliers count less.")
+@click.option("--integers", is_flag=True, help="Round constants to whole numbers only.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for the report, formulas as code and JSON, and the state of the search.",
+)
+@click.option("--resume", is_flag=True, help="Go on with the search in the folder of --out.")
+def discover(
+    data: Path,
+    target: str,
+    inputs: str | None,
+    budget: float,
+    seed: int,
+    jobs: int | None,
+    lib: str | None,
+    max_complexity: int | None,
+    robust: bool,
+    integers: bool,
+    out: Path | None,
+    resume: bool,
+) -> None:
+    """Search for the formula behind a table: DATA is a .csv, .tsv or .parquet file.
+
+    Ctrl-C ends the search with the best formulas so far.
+
+    Example: knotwork discover rows.csv --target y --out result
+    """
+    if resume and out is None:
+        raise click.UsageError("--resume needs --out, the folder of the search to go on with.")
+    if out is not None:
+        check_folder(out)
+    table = read_table(data, target=target, inputs=_listed(inputs))
+    say(f"{data.name}: {len(table)} rows, {target} from {', '.join(table.input_names)}\n")
+    with _shown(target) as watch:
+        found = search(
+            table.X,
+            table.y[:, 0],
+            names=table.input_names,
+            budget=budget,
+            seed=seed,
+            n_jobs=jobs,
+            library=_listed(lib),
+            max_complexity=max_complexity,
+            robust=robust,
+            integers=integers,
+            progress=watch,
+            state=None if out is None else out / _STATE,
+            resume=resume,
+        )
+    _tell(found, target)
+    if out is not None:
+        _save(out, found, target, data.name)
+
+
+@contextmanager
+def _shown(target: str) -> Generator[Watched, None, None]:
+    """Show the front on a terminal while it grows."""
+    last = [0.0]
+    with watched() as update:
+
+        def watch(problem: Problem) -> None:
+            now = time.monotonic()
+            if now - last[0] >= _SECONDS_BETWEEN:
+                last[0] = now
+                rows = [
+                    [f"{c.complexity}", f"{c.held_out:.3g}", _cut(f"{target} = {c.expression}")]
+                    for c in pareto(problem.pool)[-_SHOWN:]
+                ]
+                update(["complexity", "error", "formula"], rows, f"{problem.clock.elapsed:.0f} s")
+
+        yield watch
+
+
+def _cut(text: str, longest: int = 100) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _tell(found: Discovery, target: str) -> None:
+    rows: list[Sequence[str]] = [
+        [
+            "*" if record["chosen"] else "",
+            f"{record['complexity']}",
+            f"{record['rmse']:.3g}",
+            f"{record['r2']:.6f}",
+            _cut(record["formula"]),
+        ]
+        for record in found.records()
+    ]
+    tell_table(["", "complexity", "held-out RMSE", "R^2", "formula"], rows)
+    say(f"\n{found.verdict}: {' '.join(found.verdict.reasons)}", "bold")
+    if found.best is not None and found.verdict != "no signal":
+        say(f"{target} = {found.best}", "bold green", whole=True)
+        for constant in found.best.constants:
+            say(f"  {constant}")
+    say(f"{found.elapsed:.1f} s; {found.note}.")
+    if not found.complete:
+        note("the search had not come to its end; more time may find more (--budget, --resume).")
+
+
+def _save(out: Path, found: Discovery, target: str, source: str) -> None:
+    names = ["report.html", _STATE]
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(html_report(found, target, source), out / "report.html")
+    if found.best is not None:
+        for language, name in _LANGUAGES.items():
+            write_text(found.best.code(language).rstrip("\n"), out / name)
+            names.append(name)
+        write_picture(found.plot(), out / "front.png")
+        names.append("front.png")
+    say(f"\n{out}: {', '.join(names)}")

@@ -1,0 +1,130 @@
+"""A search as one HTML page that needs nothing else: pictures are part of it."""
+
+from __future__ import annotations
+
+from html import escape
+from io import StringIO
+
+from matplotlib.figure import Figure
+
+from .. import __version__
+from ..discovery import Discovery, Formula
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; margin: 2rem auto;
+       padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+.verdict { border-left: 6px solid #0072B2; background: #f4f8fb; padding: .6rem 1rem; }
+.verdict.none { border-color: #D55E00; background: #fdf5f0; }
+.formula { font: 1.15rem/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
+table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .3rem .7rem;
+       border-bottom: 1px solid #ddd; vertical-align: top; } td.number { text-align: right;
+       font-variant-numeric: tabular-nums; white-space: nowrap; }
+tr.chosen { background: #fff6ee; font-weight: 600; }
+td.code { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
+pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; } svg { max-width: 100%;
+       height: auto; } footer { color: #767676; margin-top: 3rem; font-size: .85rem; }
+"""
+
+
+_ABOUT_FRONT = (
+    "Every formula is more accurate than all simpler ones above it. The marked one describes the "
+    "data in the fewest words: its length and what it leaves together. <em>Beyond</em> is the "
+    "share of points with finite values in a box that reaches half the data's range further to "
+    "every side."
+)
+
+
+def html_report(found: Discovery, target: str, source: str) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    found : Discovery
+    target : str
+        What the formula is of.
+    source : str
+        Where the rows came from.
+    """
+    parts = [
+        f"<h1>{escape(target)} from {escape(', '.join(found.names))}</h1>",
+        _story(found, source),
+        _verdict(found, target),
+    ]
+    if found.best is not None:
+        parts += [
+            "<h2>Front</h2>",
+            f"<p>{_ABOUT_FRONT}</p>",
+            _front(found),
+            _svg(found.plot()),
+            "<h2>Constants</h2>",
+            _constants(found.best),
+            "<h2>Code</h2>",
+            *(
+                f"<details><summary>{title}</summary><pre>{escape(found.best.code(language))}"
+                "</pre></details>"
+                for language, title in (
+                    ("numpy", "Python with NumPy"),
+                    ("torch", "PyTorch"),
+                    ("c", "C"),
+                    ("julia", "Julia"),
+                    ("latex", "LaTeX"),
+                    ("json", "JSON"),
+                )
+            ),
+        ]
+    body = "\n".join(parts)
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(target)} · knotwork</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"{body}\n<footer>knotwork {escape(__version__)}</footer>\n</body>\n</html>"
+    )
+
+
+def _story(found: Discovery, source: str) -> str:
+    rows = f"{len(found.data.y)} rows to fit, {len(found.data.y_held)} held out"
+    ending = f"The search took {found.elapsed:.1f} s; {escape(found.note)}."
+    return f"<p>{escape(source)}: {rows}. {ending}</p>"
+
+
+def _verdict(found: Discovery, target: str) -> str:
+    kind = "" if found.verdict == "formula" else " none"
+    formula = ""
+    if found.best is not None and found.verdict != "no signal":
+        formula = f'<p class="formula">{escape(target)} = {escape(str(found.best))}</p>'
+    reasons = escape(" ".join(found.verdict.reasons))
+    return (
+        f'<div class="verdict{kind}"><strong>{escape(found.verdict)}</strong>: {reasons}'
+        f"{formula}</div>"
+    )
+
+
+def _front(found: Discovery) -> str:
+    rows = [
+        f"<tr{' class=chosen' if record['chosen'] else ''}>"
+        f'<td class="number">{record["complexity"]}</td>'
+        f'<td class="number">{record["rmse"]:.3g}</td>'
+        f'<td class="number">{record["r2"]:.6f}</td>'
+        f'<td class="number">{record["beyond"]:.0%}</td>'
+        f'<td class="code">{escape(record["formula"])}</td></tr>'
+        for record in found.records()
+    ]
+    return (
+        "<table><tr><th>complexity</th><th>held-out RMSE</th><th>R²</th><th>beyond</th>"
+        f"<th>formula</th></tr>{''.join(rows)}</table>"
+    )
+
+
+def _constants(formula: Formula) -> str:
+    if not formula.constants:
+        return "<p>None was fitted: all numbers in the formula are exact.</p>"
+    rows = "".join(f"<li>{escape(str(constant))}</li>" for constant in formula.constants)
+    return f"<p>Value and standard error:</p><ul>{rows}</ul>"
+
+
+def _svg(figure: Figure) -> str:
+    buffer = StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]

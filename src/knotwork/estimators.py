@@ -1,0 +1,139 @@
+"""Estimators after scikit-learn's conventions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import sympy
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .discovery import Discovery, Formula, discover
+
+__all__ = ["FormulaRegressor"]
+
+Array = NDArray[np.float64]
+
+
+class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Regression by a formula that `discover` finds.
+
+    Parameters
+    ----------
+    budget : float
+        Seconds that the search for each target may take.
+    random_state : int, RandomState or None
+        Chooses held-out rows and starts of networks.
+    n_jobs : int, optional
+        Worker processes; see `discover`.
+    library : sequence of str, optional
+        Functions that formulas may contain.
+    max_complexity : int, optional
+        The most complex formula to consider.
+
+    Attributes
+    ----------
+    expression_ : sympy.Expr, or list of them for several targets
+    front_ : list of Formula, or list of such lists
+    formula_ : Formula or list of Formula
+    discovery_ : Discovery or list of Discovery
+    verdict_ : str or list of str
+    n_features_in_ : int
+    feature_names_in_ : array of str
+        Only where X has names for its columns.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).uniform(1, 3, (100, 2))
+    >>> model = FormulaRegressor(budget=20).fit(X, X[:, 0] * X[:, 1] ** 2)
+    >>> model.expression_
+    x_1*x_2**2
+    """
+
+    def __init__(
+        self,
+        budget: float = 60.0,
+        random_state: Any = 0,
+        n_jobs: int | None = None,
+        library: Sequence[str] | None = None,
+        max_complexity: int | None = None,
+    ) -> None:
+        self.budget = budget
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.library = library
+        self.max_complexity = max_complexity
+
+    def fit(self, X: Any, y: Any) -> FormulaRegressor:
+        """Search for a formula for each target.
+
+        Parameters
+        ----------
+        X : array-like of shape (rows, inputs)
+        y : array-like of shape (rows,) or (rows, targets)
+        """
+        inputs: Any
+        inputs, y = validate_data(
+            self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, ensure_min_samples=2
+        )
+        seed = self._seed()
+        names = getattr(self, "feature_names_in_", None)
+        names = None if names is None else [str(name) for name in names]
+        targets = np.asarray(y, dtype=np.float64)
+        self._single = targets.ndim == 1
+        self._constant: list[float | None] = []
+        found: list[Discovery | None] = []
+        for column in targets.reshape(len(targets), -1).T:
+            # Two rows, or a constant target, make no law but are no error in scikit-learn either.
+            small = len(column) < 10 or np.ptp(column) == 0
+            self._constant.append(float(column.mean()) if small else None)
+            found.append(None if small else self._search(inputs, column, seed, names))
+        self.discovery_ = found[0] if self._single else found
+        formulas = [None if one is None else one.best for one in found]
+        fronts: list[list[Formula]] = [[] if one is None else one.front for one in found]
+        verdicts = ["no signal" if one is None else str(one.verdict) for one in found]
+        expressions = [
+            sympy.Float(constant or 0.0) if formula is None else formula.expression
+            for constant, formula in zip(self._constant, formulas, strict=True)
+        ]
+        self._means = targets.reshape(len(targets), -1).mean(axis=0)
+        self.formula_ = formulas[0] if self._single else formulas
+        self.front_ = fronts[0] if self._single else fronts
+        self.verdict_ = verdicts[0] if self._single else verdicts
+        self.expression_ = expressions[0] if self._single else expressions
+        return self
+
+    def _search(self, X: Array, y: Array, seed: int, names: list[str] | None) -> Discovery:
+        return discover(
+            X,
+            y,
+            names=names,
+            budget=self.budget,
+            seed=seed,
+            n_jobs=self.n_jobs,
+            library=self.library,
+            max_complexity=self.max_complexity,
+            progress=False,
+        )
+
+    def _seed(self) -> int:
+        if self.random_state is None or isinstance(self.random_state, int | np.integer):
+            return int(self.random_state or 0)
+        return int(self.random_state.randint(2**31 - 1))
+
+    def predict(self, X: Any) -> Array:
+        """Return the formulas' values, shape (rows,) or (rows, targets).
+
+        Where a formula is not defined, the training targets' mean stands in.
+        """
+        check_is_fitted(self)
+        inputs = validate_data(self, X, reset=False, dtype=np.float64)
+        formulas: Any = [self.formula_] if self._single else self.formula_
+        columns: list[Array] = []
+        for formula, mean in zip(formulas, self._means, strict=True):
+            values = np.full(len(inputs), mean) if formula is None else formula.predict(inputs)
+            columns.append(np.where(np.isfinite(values), values, mean))
+        return columns[0] if self._single else np.column_stack(columns)
