@@ -176,9 +176,13 @@ def round_constants(fit: Fit, X: Array, y: Array, *, integers: bool = False) -> 
             constants: list[Any] = Tape(fit.expression, fit.variables).constants.tolist()
             old = constants[index]
             constants[index] = exact
-            trial = fit_constants(
-                with_constants(fit.expression, constants), fit.variables, X, y, evaluations=20
-            )
+            try:
+                trial = fit_constants(
+                    with_constants(fit.expression, constants), fit.variables, X, y, evaluations=20
+                )
+            except ValueError:  # the nicer number makes the formula undefined, as in sqrt(-1)
+                refused.add(_key(old, value))
+                continue
             # Every number made exact is one parameter less: an F test with that many degrees.
             allowed = 1 + _STANDARD_ERRORS**2 * (accepted + 1) / len(y)
             if trial.rmse**2 <= max(reference**2 * allowed, EXACT**2):

@@ -16,7 +16,7 @@ from .complexity import description_length
 from .problem import Found, Problem
 from .residue import predictable_share
 from .surrogate import Surrogate, fit_surrogate
-from .symmetry import Reduction, additive_splits, pair_sums, scalings, translations
+from .symmetry import Reduction, additive_splits, pair_sums, scalings, translations, without_idle
 from .tape import Tape, with_constants
 from .terms import select_terms
 from .transforms import usable_transforms
@@ -36,6 +36,8 @@ _PLAIN_SPACING = 0.1
 _AS_GOOD = 1.05
 _SIMPLE = 10
 _NOISE = 0.02
+# An input that does so little beside others is left out at first.
+_IDLE = 0.1
 
 
 @dataclass(frozen=True)
@@ -312,6 +314,9 @@ def _reductions(task: Task, surrogate: Surrogate) -> list[Reduction]:
             reduction = search(task.symbols, surrogate, X, tolerance)
             if reduction is not None and reduction not in found:
                 found.append(reduction)
+        if tolerance == tight:
+            idle = without_idle(task.symbols, surrogate, X, _IDLE)
+            found += [idle] if idle is not None else []
     return found
 
 

@@ -177,7 +177,8 @@ def _fit_one(
             values = (errors + targets[:, 0].numpy()[held_out]) * spread + offset
     if logarithm:
         values = np.sign(y[held_out]) * np.exp(np.minimum(values, 700.0))
-    rmse = float(np.sqrt(np.mean((values - y[held_out]) ** 2))) / (float(y.std()) or 1.0)
+    with np.errstate(over="ignore"):
+        rmse = float(np.sqrt(np.mean((values - y[held_out]) ** 2))) / (float(y.std()) or 1.0)
     standard = targets[:, 0].numpy()
     reach = 1.4826 * float(np.median(np.abs(standard - np.median(standard)))) or 1.0
     error = float(np.median(np.abs(errors))) / reach

@@ -12,6 +12,7 @@ the data.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from .surrogate import Surrogate
 
-__all__ = ["Reduction", "additive_splits", "pair_sums", "scalings", "translations"]
+__all__ = ["Reduction", "additive_splits", "pair_sums", "scalings", "translations", "without_idle"]
 
 Array = NDArray[np.float64]
 
@@ -30,6 +31,8 @@ _NICE = sorted(
     key=lambda f: (f.denominator, abs(f)),
 )
 _ROUNDING = 0.12
+# A relation has no more terms than this.
+_MOST_FACTORS = 3
 
 
 @dataclass(frozen=True)
@@ -57,37 +60,101 @@ def _nice(value: float, tolerance: float = _ROUNDING) -> Fraction | None:
     return None
 
 
-def _relations(
-    columns: Array, free: Array, first: list[int], tolerance: float
-) -> tuple[list[int], dict[int, Array]]:
-    """Express columns by few of them and by `free`: choose the few greedily.
+@dataclass(frozen=True)
+class _Relation:
+    """A column as a combination of the free one and of few others: ``u_j = b + sum_k a_k u_k``."""
 
-    Returns the chosen columns (pivots) and, for each other one, its coefficients: those of `free`
-    first, then those of the pivots.
+    free: float
+    factors: dict[int, Fraction]
+
+
+def _relations(
+    columns: Array,
+    free: Array,
+    tolerance: float,
+    *,
+    nice_free: bool,
+    whole: frozenset[int] = frozenset(),
+) -> tuple[list[int], dict[int, _Relation]]:
+    """Express as many columns as possible by few others (pivots), with plain coefficients.
+
+    Parameters
+    ----------
+    columns : array of shape (rows, columns)
+    free : array of shape (rows,)
+    tolerance : float
+        By which share of its size a column may miss; columns near zero count as 0.3 large.
+    nice_free : bool
+        Whether the free column's coefficient must be a plain fraction too.
+    whole : frozenset of int
+        Columns whose coefficients must be whole numbers, not negative.
     """
     count = columns.shape[1]
-    pivots = list(first)
+    sizes = np.maximum(np.sqrt(np.mean(columns**2, axis=0)), 0.3)
+    pivots: list[int] = []
     while True:
-        basis = np.column_stack([free, *(columns[:, k] for k in pivots)])
-        others = [j for j in range(count) if j not in pivots]
-        if not others:
-            return pivots, {}
-        coefficients = np.linalg.lstsq(basis, columns[:, others], rcond=None)[0]
-        rest = columns[:, others] - basis @ coefficients
-        # Medians: a surrogate is worst at a few corners.
-        misses = np.sqrt(np.median(rest**2, axis=0)) / 0.67
-        sizes = np.sqrt(np.mean(columns[:, others] ** 2, axis=0))
-        worst = int(np.argmax(misses / np.maximum(sizes, 0.02)))
-        if misses[worst] <= tolerance * max(sizes[worst], 0.02):
-            refined = {}
-            for place, j in enumerate(others):
-                weight = 1 / (1 + (rest[:, place] / max(2 * misses[place], 1e-12)) ** 2)
-                solution = np.linalg.lstsq(
-                    basis * weight[:, None], columns[:, j] * weight, rcond=None
-                )[0]
-                refined[j] = solution
-            return pivots, refined
-        pivots.append(others[worst])
+        relations: dict[int, _Relation] = {}
+        misses: dict[int, float] = {}
+        for j in range(count):
+            if j not in pivots:
+                relation, misses[j] = _relation(
+                    columns, free, j, pivots, tolerance * sizes[j], nice_free, j in whole
+                )
+                if relation is not None:
+                    relations[j] = relation
+        left = [j for j in misses if j not in relations]
+        if not left:
+            return sorted(pivots), relations
+        pivots.append(max(left, key=lambda j: misses[j] / sizes[j]))
+
+
+def _relation(
+    columns: Array,
+    free: Array,
+    j: int,
+    pivots: list[int],
+    allowed: float,
+    nice_free: bool,
+    whole: bool,
+) -> tuple[_Relation | None, float]:
+    """Find the sparsest relation for a column that holds; also return the least miss."""
+    target, least = columns[:, j], np.inf
+    for size in range(min(len(pivots), _MOST_FACTORS) + 1):
+        best: tuple[float, _Relation] | None = None
+        for chosen in itertools.combinations(pivots, size):
+            basis = np.column_stack([free, *(columns[:, k] for k in chosen)])
+            solution = _robust_solution(basis, target)
+            least = min(least, _typical(target - basis @ solution))
+            factors = [_nice(float(value)) for value in solution[1:]]
+            first = _nice(float(solution[0])) if nice_free else Fraction(0)
+            if first is None or any(f is None or f == 0 for f in factors):
+                continue
+            parts = [f for f in (first, *factors) if f is not None]
+            if whole and any(f.denominator != 1 or f < 0 for f in parts):
+                continue
+            plain = np.array([float(f) for f in parts])
+            if not nice_free:
+                plain[0] = float(solution[0])
+            miss = _typical(target - basis @ plain)
+            if miss <= allowed and (best is None or miss < best[0]):
+                relation = _Relation(float(plain[0]), dict(zip(chosen, parts[1:], strict=True)))
+                best = (miss, relation)
+        if best is not None:
+            return best[1], least
+    return None, least
+
+
+def _robust_solution(basis: Array, target: Array) -> Array:
+    """Solve least squares, then once more with bad rows weighed down: surrogates have corners."""
+    solution = np.linalg.lstsq(basis, target, rcond=None)[0]
+    rest = target - basis @ solution
+    weight = 1 / (1 + (rest / max(3 * _typical(rest), 1e-12)) ** 2)
+    solution = np.linalg.lstsq(basis * weight[:, None], target * weight, rcond=None)[0]
+    return np.asarray(solution, dtype=np.float64)
+
+
+def _typical(rest: Array) -> float:
+    return float(np.median(np.abs(rest))) / 0.67
 
 
 def scalings(
@@ -115,35 +182,24 @@ def scalings(
     # Rows near a zero of y say little and would be blown up by scaling them to length 1.
     floor = 0.0 if surrogate.logarithm else 20 * surrogate.error * surrogate.spread
     lengths = np.sqrt(free**2 + (elasticities**2).sum(1) + floor**2)
-    columns, free = elasticities / lengths[:, None], free / lengths
-    signs = [j for j in range(X.shape[1]) if not (np.all(X[:, j] > 0) or np.all(X[:, j] < 0))]
-    first: list[int] = []
-    while True:
-        pivots, relations = _relations(columns, free[:, None], first, tolerance)
-        bad: list[int] = []
-        powers: dict[int, list[Fraction]] = {}
-        for j, coefficients in relations.items():
-            rounded = [_nice(float(c)) for c in coefficients]
-            if any(r is None for r in rounded) or (
-                j in signs and any(r.denominator != 1 or r < 0 for r in rounded if r is not None)
-            ):
-                bad.append(j)
-            else:
-                powers[j] = [r for r in rounded if r is not None]
-        if not bad:
-            break
-        first = [*first, bad[0]]
-        if len(first) >= X.shape[1]:
-            return None
-    if not powers:
+    one_signed = (X > 0).all(0) | (X < 0).all(0)
+    pivots, relations = _relations(
+        elasticities / lengths[:, None],
+        free / lengths,
+        tolerance,
+        nice_free=True,
+        whole=frozenset(np.flatnonzero(~one_signed).tolist()),
+    )
+    if not relations:
         return None
-    prefactor = sympy.Integer(1)
+    prefactor = sympy.S.One
     features: dict[int, sympy.Expr] = {k: symbols[k] for k in pivots}
-    for j, rounded in powers.items():
-        prefactor *= symbols[j] ** _rational(rounded[0])
-        for k, power in zip(pivots, rounded[1:], strict=True):
-            features[k] *= symbols[j] ** _rational(power)
-    return Reduction(tuple(features[k] for k in sorted(pivots)), prefactor)
+    for j, relation in relations.items():
+        first = _nice(relation.free)
+        prefactor *= symbols[j] ** _rational(first or Fraction(0))
+        for k, factor in relation.factors.items():
+            features[k] *= symbols[j] ** _rational(factor)
+    return Reduction(tuple(features[k] for k in pivots), prefactor)
 
 
 def translations(
@@ -157,34 +213,20 @@ def translations(
     size = float(np.sqrt(np.mean(gradients**2))) or 1.0
     floor = 20 * surrogate.error * surrogate.spread / float(np.mean(X.std(0)))
     lengths = np.sqrt((gradients**2).sum(1) + floor**2 + (0.1 * size) ** 2)
-    columns = gradients / lengths[:, None]
-    free = (1.0 / lengths)[:, None]
-    first: list[int] = []
-    while True:
-        pivots, relations = _relations(columns, free * size, first, tolerance)
-        bad: list[int] = []
-        kept: dict[int, tuple[float, list[Fraction]]] = {}
-        for j, coefficients in relations.items():
-            rounded = [_nice(float(c)) for c in coefficients[1:]]
-            if any(r is None for r in rounded):
-                bad.append(j)
-            else:
-                kept[j] = (float(coefficients[0]) * size, [r for r in rounded if r is not None])
-        if not bad:
-            break
-        first = [*first, bad[0]]
-        if len(first) >= X.shape[1]:
-            return None
-    if not kept:
+    pivots, relations = _relations(
+        gradients / lengths[:, None], size / lengths, tolerance, nice_free=False
+    )
+    if not relations:
         return None
-    shift = sympy.Integer(0)
+    shift = sympy.S.Zero
     features: dict[int, sympy.Expr] = {k: symbols[k] for k in pivots}
-    for j, (slope, rounded) in kept.items():
+    for j, relation in relations.items():
+        slope = relation.free * size
         if abs(slope) * X[:, j].std() > 3 * surrogate.error * surrogate.spread:
             shift += sympy.Float(slope, 17) * symbols[j]
-        for k, factor in zip(pivots, rounded, strict=True):
+        for k, factor in relation.factors.items():
             features[k] += _rational(factor) * symbols[j]
-    parts = tuple(features[k] for k in sorted(pivots))
+    parts = tuple(features[k] for k in pivots)
     if surrogate.logarithm:
         return Reduction(parts, prefactor=sympy.exp(shift))
     return Reduction(parts, shift=shift)
@@ -235,6 +277,25 @@ def pair_sums(
             others = [s for k, s in enumerate(symbols) if k not in (i, j)]
             best = (miss, Reduction((total, *others)))
     return best[1] if best else None
+
+
+def without_idle(
+    symbols: tuple[sympy.Symbol, ...], surrogate: Surrogate, X: Array, share: float
+) -> Reduction | None:
+    """Return the reduction to the inputs that matter, None if all do.
+
+    Parameters
+    ----------
+    share : float
+        An input is left out if moving it by its spread changes the surrogate by less than this
+        share of what the most important one does.
+    """
+    _, gradients = surrogate.values_and_gradients(X)
+    effects = np.sqrt(np.mean((gradients * X.std(0)) ** 2, axis=0))
+    kept = [k for k, effect in enumerate(effects) if effect > share * effects.max()]
+    if len(kept) == len(symbols):
+        return None
+    return Reduction(tuple(symbols[k] for k in kept))
 
 
 def additive_splits(

@@ -68,7 +68,8 @@ class Tape:
     Raises
     ------
     ValueError
-        If the expression has a symbol or a function that is not known.
+        If the expression has a symbol or a function that is not known, or a number that is not
+        finite and real.
     """
 
     expression: sympy.Expr
@@ -106,9 +107,7 @@ class Tape:
         if node in self._columns:
             return self._add(_Step("column", (self._columns[node],)))
         if node.is_number and not node.has(sympy.Float):
-            value = complex(node)
-            if value.imag != 0 or not np.isfinite(value.real):
-                raise ValueError(f"the formula has a number that is not real: {node}.")
+            value = _real_number(node)
             place = self._add(_Step("number"))
             self._fixed[place] = value.real
             return place
@@ -200,6 +199,16 @@ class Tape:
             (i,) = step.arguments
             slope = step.function.derivative(torch.from_numpy(values[i].copy())).numpy()
             adjoints[i] = adjoints[i] + adjoint * slope
+
+
+def _real_number(node: Any) -> float:
+    try:
+        value = complex(node)
+    except (TypeError, OverflowError):
+        value = complex(np.nan)
+    if value.imag != 0 or not np.isfinite(value.real):
+        raise ValueError(f"the formula has a number that is not finite and real: {node}.")
+    return value.real
 
 
 def _raised(base: Array, exponent: float) -> Array:
