@@ -54,13 +54,14 @@ def additive_candidates(
     X, y : arrays of shape (rows, inputs) and (rows,)
     functions : sequence of SymbolicFunction
     """
+    allowed = frozenset(function.name for function in functions)
     held = np.arange(len(y)) % 5 == 4
     intervals = int(
         np.clip((~held).sum() / (_ROWS_A_COEFFICIENT * X.shape[1]) - _DEGREE, 1, _INTERVALS)
     )
     design = np.column_stack([_basis(X[:, k], intervals) for k in range(X.shape[1])])
     fits: list[tuple[float, Transform, Any]] = []
-    for transform in usable_transforms(y):
+    for transform in usable_transforms(y, allowed):
         target = transform.apply(y)
         centre = float(target.mean())
         matrix = design[~held]

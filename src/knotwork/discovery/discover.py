@@ -18,6 +18,7 @@ from .clock import Clock, OutOfTime
 from .complexity import complexity, description_length
 from .formula import Formula
 from .front import finished
+from .outliers import ordinary_rows
 from .problem import Problem
 from .refit import Fit, fit_constants
 from .rows import Prepared, prepare, read_columns
@@ -187,7 +188,8 @@ def discover(
     max_complexity : int, optional
         The most complex formula to consider.
     robust : bool
-        Fit constants by a loss that grows linearly for large errors, against outliers.
+        Set rows aside that a network fitted to all others cannot explain, a quarter of them at
+        the most, and fit constants by a loss that grows linearly for large errors.
     integers : bool
         Round constants to whole numbers only.
     state : path, optional
@@ -233,13 +235,16 @@ def discover(
         )
     data = prepare(inputs, targets[:, 0], chosen, seed)
     kept = screened(data.X, data.y, data.constant)
+    clock = Clock(budget * (1 - _CLOSING))
+    if robust:
+        data = _without_outliers(data, kept, seed, clock)
     problem = Problem(
         data.X[:_MOST_ROWS, kept],
         data.y[:_MOST_ROWS],
         data.X_held[:, kept],
         data.y_held,
         tuple(data.symbols[k] for k in kept),
-        Clock(budget * (1 - _CLOSING)),
+        clock,
         robust=robust,
         integers=integers,
         largest=max_complexity,
@@ -257,6 +262,20 @@ def discover(
     if kept_state is not None:
         kept_state.save(problem)
     return _concluded(problem, settings, data, tuple(chosen), note, complete)
+
+
+def _without_outliers(data: Prepared, kept: list[int], seed: int, clock: Clock) -> Prepared:
+    """Set aside rows that a network fitted to all others cannot explain."""
+    X, y = np.vstack([data.X, data.X_held])[:, kept], np.concatenate([data.y, data.y_held])
+    usual = ordinary_rows(X, y, seed, clock)
+    train, held = usual[: len(data.y)], usual[len(data.y) :]
+    return replace(
+        data,
+        X=data.X[train],
+        y=data.y[train],
+        X_held=data.X_held[held],
+        y_held=data.y_held[held],
+    )
 
 
 def _silent(problem: Problem) -> None:

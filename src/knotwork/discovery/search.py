@@ -32,8 +32,10 @@ _RESTS = 3
 _SMALL_REST = 0.1
 _PLAIN_SPACING = 0.1
 # A formula with this error beside the networks', of so many parts an input at the most, of whose
-# residuals no more than this share can be predicted, is as good as the data allow.
+# residuals no more than this share can be predicted, is as good as the data allow. While there
+# are symmetries to try it must be shorter.
 _AS_GOOD = 1.05
+_SHORT = 3.5
 _SIMPLE = 10
 _NOISE = 0.02
 # An input that does so little beside others is left out at first.
@@ -166,7 +168,7 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
     if surrogates[0].error > limit:
         return
     task = replace(task, error=surrogates[0].error)
-    _stop_at_noise(task, surrogates, problem)
+    _stop_at_noise(task, surrogates, problem, _SHORT)
     tried: list[Reduction] = []
     for surrogate in surrogates:
         if surrogate.error > 5 * task.error + 1e-3:
@@ -176,7 +178,8 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
             tried.append(reduction)
             if smaller is not None:
                 _solve(smaller, problem, settings)
-                _stop_at_noise(task, surrogates, problem)
+                _stop_at_noise(task, surrogates, problem, _SHORT)
+    _stop_at_noise(task, surrogates, problem, _SIMPLE)
     if settings.thorough and (count <= 3 or settings.splits):
         _sums_of_products(task, problem, settings, quick=False)
     if not settings.splits:
@@ -186,7 +189,7 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
             _splits(task, surrogate, problem, settings)
 
 
-def _stop_at_noise(task: Task, surrogates: list[Surrogate], problem: Problem) -> None:
+def _stop_at_noise(task: Task, surrogates: list[Surrogate], problem: Problem, parts: float) -> None:
     """End the search with a short formula as good as any network that leaves only noise."""
     if task.depth > 0 or not problem.pool or problem.floor:
         return
@@ -197,7 +200,7 @@ def _stop_at_noise(task: Task, surrogates: list[Surrogate], problem: Problem) ->
     reached = min(surrogate.rmse for surrogate in surrogates)
     if best.held_out > _AS_GOOD * reached or best.expression in problem.doubted:
         return
-    if best.complexity > _SIMPLE * len(problem.symbols):
+    if best.complexity > parts * len(problem.symbols):
         return
     problem.doubted.add(best.expression)
     if predictable_share(problem, best.expression, problem.clock) < _NOISE:
@@ -278,7 +281,7 @@ def _sums_of_products(task: Task, problem: Problem, settings: Settings, *, quick
     X, y = task.X[rows], task.y[rows]
     levels = {1: (0, 1, 2, 3), 2: (0, 1, 2, 3), 3: (0, 1, 2), 4: (0, 1)}.get(count, (0,))
     levels = levels[:2] if quick and count < 4 else levels[:1] if quick else levels
-    for transform in usable_transforms(y):
+    for transform in usable_transforms(y, settings.names):
         target = transform.apply(y)
         for rich in levels:
             for quotients in (False, True):

@@ -35,6 +35,8 @@ class Transform:
         Whether T is taken of |y|, the one sign that all targets have being put back afterwards.
     low, high : float
         Where T can be taken.
+    needs : frozenset of str
+        The library's functions of which the inverse uses one; none for powers.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Transform:
     signed: bool = False
     low: float = -np.inf
     high: float = np.inf
+    needs: frozenset[str] = frozenset()
 
     def usable(self, y: Array) -> bool:
         """Return whether T can be taken of all targets and keeps them apart."""
@@ -75,21 +78,52 @@ class Transform:
 _half = sympy.Rational(1, 2)
 _LIST = (
     Transform("y", lambda y: y, lambda t: t, lambda t: t),
-    Transform("log", np.log, sympy.exp, np.exp, signed=True),
+    Transform("log", np.log, sympy.exp, np.exp, signed=True, needs=frozenset({"exp"})),
     Transform("1/y", lambda y: 1 / y, lambda t: 1 / t, lambda t: 1 / t, signed=True),
     Transform("y^2", np.square, sympy.sqrt, np.sqrt, signed=True),
     Transform("1/y^2", lambda y: y**-2.0, lambda t: t**-_half, lambda t: t**-0.5, signed=True),
     Transform("sqrt", np.sqrt, lambda t: t**2, np.square, signed=True),
     Transform("1/sqrt", lambda y: y**-0.5, lambda t: t**-2, lambda t: t**-2.0, signed=True),
-    Transform("exp", np.exp, sympy.log, np.log, low=-20, high=20),
-    Transform("sin", np.sin, sympy.asin, np.arcsin, low=-np.pi / 2, high=np.pi / 2),
-    Transform("cos", np.cos, sympy.acos, np.arccos, low=0.0, high=np.pi),
-    Transform("tan", np.tan, sympy.atan, np.arctan, low=-1.57, high=1.57),
-    Transform("arctanh", np.arctanh, sympy.tanh, np.tanh, low=-0.999999, high=0.999999),
+    Transform("exp", np.exp, sympy.log, np.log, low=-20, high=20, needs=frozenset({"log"})),
+    Transform(
+        "sin",
+        np.sin,
+        sympy.asin,
+        np.arcsin,
+        low=-np.pi / 2,
+        high=np.pi / 2,
+        needs=frozenset({"arcsin"}),
+    ),
+    Transform(
+        "cos",
+        np.cos,
+        sympy.acos,
+        np.arccos,
+        low=0.0,
+        high=np.pi,
+        needs=frozenset({"arccos", "arcsin"}),
+    ),
+    Transform(
+        "tan", np.tan, sympy.atan, np.arctan, low=-1.57, high=1.57, needs=frozenset({"arctan"})
+    ),
+    Transform(
+        "arctanh",
+        np.arctanh,
+        sympy.tanh,
+        np.tanh,
+        low=-0.999999,
+        high=0.999999,
+        needs=frozenset({"tanh"}),
+    ),
 )
 TRANSFORMS: Mapping[str, Transform] = {transform.name: transform for transform in _LIST}
 
 
-def usable_transforms(y: Array) -> list[Transform]:
-    """List the transforms that the targets allow, the plainest first."""
-    return [transform for transform in _LIST if transform.usable(y)]
+def usable_transforms(y: Array, allowed: frozenset[str] | None = None) -> list[Transform]:
+    """List the transforms that the targets and the functions allowed admit, the plainest first."""
+    return [
+        transform
+        for transform in _LIST
+        if (allowed is None or not transform.needs or transform.needs & allowed)
+        and transform.usable(y)
+    ]

@@ -62,6 +62,7 @@ def univariate_candidates(
     list of (float, sympy.Expr)
         Errors are relative to the standard deviation of `y`.
     """
+    allowed = frozenset(function.name for function in functions)
     order = np.argsort(x, kind="stable")
     rows = order[np.linspace(0, len(x) - 1, min(len(x), _SAMPLES)).astype(int)]
     x, y = x[rows], y[rows]
@@ -73,7 +74,7 @@ def univariate_candidates(
         if q != 0 and not (positive or (q > 0 and q == int(q) and np.abs(x).min() > 0)):
             continue
         scaled = y * x**q
-        for transform in usable_transforms(scaled):
+        for transform in usable_transforms(scaled, allowed):
             if q != 0 and transform.name not in ("y", "1/y", "log", "1/y^2", "y^2"):
                 continue
             settings.append((q, transform, scaled))

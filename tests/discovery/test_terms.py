@@ -1,0 +1,43 @@
+"""Sums of products, and quotients of them."""
+
+import numpy as np
+import pytest
+import sympy
+
+from knotwork.discovery.tape import Tape
+from knotwork.discovery.terms import select_terms
+
+symbols = sympy.symbols("x y z", positive=True)
+x, y, z = symbols
+X = np.random.default_rng(0).uniform(1, 3, (600, 3))
+a, b, c = X.T
+
+CASES = {
+    "two of many": (0, False, 0.5 * (1 + a**2 * (1 + b))),
+    "with a sine": (1, False, a * b - 2.5 * b * np.cos(c) + c**2 / a + 1),
+    "half powers": (2, False, 2 * np.sqrt(a) * b + np.log(b) / a),
+    "a quotient": (0, True, (a + b * c) / (1 + b)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_exact_sums_are_found(name):
+    rich, quotients, target = CASES[name]
+    columns = [0, 1] if name in ("two of many", "half powers") else [0, 1, 2]
+    chosen = [symbols[k] for k in columns]
+    found = select_terms(chosen, X[:, columns], target, rich=rich, quotients=quotients)
+    best = min(found, key=lambda terms: terms.rmse)
+    assert best.rmse < 1e-9
+    values = Tape(best.expression, chosen).values(X[:, columns])
+    np.testing.assert_allclose(values, target, rtol=1e-7)
+
+
+def test_a_target_that_is_known_to_so_much_gets_no_more_terms():
+    noise = 0.01 * np.random.default_rng(1).normal(size=600)
+    found = select_terms(symbols[:2], X[:, :2], 2 * a * b + noise, floor=0.01)
+    assert max(terms.size for terms in found) <= 2
+
+
+def test_only_allowed_functions_are_used():
+    found = select_terms(symbols[:1], X[:, :1], np.exp(a), rich=2, allowed=frozenset({"log"}))
+    assert not any(terms.expression.has(sympy.exp, sympy.sin, sympy.cos) for terms in found)
