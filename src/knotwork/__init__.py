@@ -5,6 +5,7 @@ into the formula behind the data.
 """
 
 from importlib.metadata import version as _version
+from typing import Any as _Any
 
 from .compare import Comparison as Comparison
 from .compare import compare as compare
@@ -25,5 +26,15 @@ from .layers import KANLayer as KANLayer
 from .mlp import MLP as MLP
 from .network import KAN as KAN
 from .training import History as History
+
+
+def __getattr__(name: str) -> _Any:
+    # Estimators need scikit-learn, which only they do.
+    if name == "FormulaRegressor":
+        from .estimators import FormulaRegressor
+
+        return FormulaRegressor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __version__ = _version("knotwork")

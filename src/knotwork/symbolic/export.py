@@ -397,9 +397,10 @@ def _c(expression: sympy.Expr, variables: Sequence[str], name: str) -> str:
         lambda node: isinstance(node, sympy.sign),
         lambda node: sympy.Function("knotwork_sign")(node.args[0]),
     )
-    body = _C({"user_functions": {"knotwork_sign": "knotwork_sign"}}).doprint(
-        _renamed(expression, names)
-    )
+    body = _C(
+        # M_SQRT2 and the like are not part of C99.
+        {"user_functions": {"knotwork_sign": "knotwork_sign"}, "math_macros": {}}
+    ).doprint(_renamed(expression, names))
     unused = [v for v in names.values() if not re.search(rf"\b{re.escape(v)}\b", body)]
     helpers = (
         [

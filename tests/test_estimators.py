@@ -1,0 +1,34 @@
+"""Estimators: scikit-learn's own checks, and formulas for several targets."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from knotwork import FormulaRegressor
+
+
+@parametrize_with_checks([FormulaRegressor(budget=2.0)])
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+X = np.random.default_rng(0).uniform(1, 3, (200, 2))
+
+
+def test_several_targets():
+    targets = np.column_stack([X[:, 0] * X[:, 1], X[:, 0] / X[:, 1] ** 2])
+    model = FormulaRegressor(budget=20).fit(X, targets)
+    assert [str(expression) for expression in model.expression_] == ["x_1*x_2", "x_1/x_2**2"]
+    assert model.verdict_ == ["formula", "formula"]
+    assert model.predict(X).shape == (200, 2)
+    assert model.score(X, targets) == pytest.approx(1)
+
+
+def test_names_of_a_frame():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(X, columns=["mass", "speed"])
+    model = clone(FormulaRegressor(budget=20)).fit(frame, X[:, 0] * X[:, 1] ** 2)
+    assert str(model.expression_) == "mass*speed**2"
+    assert list(model.feature_names_in_) == ["mass", "speed"]
+    assert len(model.front_) >= 1
