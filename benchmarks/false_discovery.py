@@ -1,4 +1,4 @@
-"""Discovery on noise alone: how often is a formula claimed where there is nothing to find?
+"""Discovery on noise alone: the rate of claims where there is nothing to find.
 
 The targets of every table are drawn independently of its inputs, so that "no signal" is the only
 right verdict. Tables differ in rows, columns and in the distributions of inputs and targets. The

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from ..functions import SymbolicFunction
 from ..symbolic.numbers import nice_numbers
 from .additive import additive_candidates
-from .complexity import description_length
+from .complexity import complexity, description_length
 from .problem import Found, Problem
 from .residue import predictable_share
 from .surrogate import Surrogate, fit_surrogate
 from .symmetry import Reduction, additive_splits, pair_sums, scalings, translations, without_idle
 from .tape import Tape, with_constants
-from .terms import select_terms
+from .terms import Terms, select_terms
 from .transforms import usable_transforms
 from .univariate import univariate_candidates
 
@@ -299,11 +299,21 @@ def _sums_of_products(task: Task, problem: Problem, settings: Settings, *, quick
                     floor=floor,
                     allowed=settings.names,
                 )
-                found.sort(key=lambda terms: terms.rmse)
-                for terms in found[:1]:
+                for terms in _worthwhile(found, len(y)):
                     if terms.rmse < 0.05 or transform.name == "y":
                         problem.offer(task.lift(transform.invert(terms.expression, y)))
     problem.visited.add(key)
+
+
+def _worthwhile(found: list[Terms], rows: int) -> list[Terms]:
+    """Return the most accurate sum and, with noise, the one of least description length."""
+    if not found:
+        return []
+    accurate = min(found, key=lambda terms: terms.rmse)
+    short = min(
+        found, key=lambda terms: description_length(terms.rmse, complexity(terms.expression), rows)
+    )
+    return [accurate] if short is accurate else [short, accurate]
 
 
 def _reductions(task: Task, surrogate: Surrogate) -> list[Reduction]:
