@@ -78,7 +78,7 @@ ROWS = "\n".join(f"{a},{b},{a * b}" for a, b in X.tolist())
         ("a,b,y\n1,x,3\n" + ROWS, ["--target", "y"], "column 'b'.*row 1"),
         ("a,b,y\n1,,3\n" + ROWS, ["--target", "y"], "'b'"),
         ("a,b,y\n1,2024-05-01,3\n" + ROWS, ["--target", "y"], "'b'"),
-        ("a,b,y\n1,2,3\n", ["--target", "y"], "at least 10 rows; got 1"),
+        ("a,b,y\n1,2,3\n", ["--target", "y"], "at least 6 rows; got 1"),
         ("a,b,y\n", ["--target", "y"], "row"),
         ("a,b,y\n" + ROWS, ["--target", "y", "--budget", "-1"], "budget"),
         ("a,b,y\n" + ROWS, ["--target", "y", "--lib", "sinn"], "sinn"),

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .discovery import Discovery, Formula, discover
+from .discovery.rows import FEWEST_ROWS
 
 __all__ = ["FormulaRegressor"]
 
@@ -88,7 +89,7 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         found: list[Discovery | None] = []
         for column in targets.reshape(len(targets), -1).T:
             # Two rows, or a constant target, make no law but are no error in scikit-learn either.
-            small = len(column) < 10 or np.ptp(column) == 0
+            small = len(column) < FEWEST_ROWS or np.ptp(column) == 0
             self._constant.append(float(column.mean()) if small else None)
             found.append(None if small else self._search(inputs, column, seed, names))
         self.discovery_ = found[0] if self._single else found

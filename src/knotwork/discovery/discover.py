@@ -166,7 +166,7 @@ def discover(
     Parameters
     ----------
     X : array, tensor or frame of shape (rows, inputs)
-        At least 10 rows.
+        At least 6 rows.
     y : array, tensor, series of shape (rows,)
     names : sequence of str, optional
         Of the inputs; a frame's column names otherwise, else x_1, x_2 and so on.

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from ..data.matrices import read_matrix
 from .formula import Scaling
 
-__all__ = ["Prepared", "prepare", "read_columns"]
+__all__ = ["FEWEST_ROWS", "Prepared", "prepare", "read_columns"]
 
 Array = NDArray[np.float64]
 
-_FEWEST_ROWS = 10
+FEWEST_ROWS = 6
 _HELD_OUT = 0.2
 _MOST_HELD_OUT = 5_000
 # Columns whose typical size is beyond this are scaled by a power of ten.
@@ -70,9 +70,9 @@ def read_columns(X: Any, y: Any, names: Sequence[str] | None) -> tuple[Array, Ar
         raise ValueError(
             f"X and y must have equally many rows; got {len(X_values)} and {len(y_values)}."
         )
-    if len(X_values) < _FEWEST_ROWS:
+    if len(X_values) < FEWEST_ROWS:
         raise ValueError(
-            f"a search needs at least {_FEWEST_ROWS} rows; got {len(X_values)}. Add rows."
+            f"a search needs at least {FEWEST_ROWS} rows; got {len(X_values)}. Add rows."
         )
     for values, argument in ((X_values, "X"), (y_values, "y")):
         bad = np.argwhere(~np.isfinite(values))
@@ -115,7 +115,7 @@ def prepare(X: Array, y: Array, names: Sequence[str], seed: int) -> Prepared:
     inputs, targets = inputs[order], targets[order]
     rng = np.random.default_rng([seed, 20_261_124])
     shuffled = rng.permutation(len(y))
-    count = min(max(3, round(_HELD_OUT * len(y))), _MOST_HELD_OUT)
+    count = min(max(2, round(_HELD_OUT * len(y))), _MOST_HELD_OUT)
     held, train = shuffled[:count], shuffled[count:]
     symbols = tuple(
         sympy.Symbol(name, positive=True)

@@ -27,6 +27,9 @@ _SIGNIFICANT = 0.005
 # What the choice among all formulas tried is worth: about a hundred thousand of them, and odds of
 # a thousand to one on top.
 _SEARCH_NATS = 18.0
+# Formulas up to this complexity number about so many, times the square of the inputs.
+_PLAIN = 7
+_PLAIN_FORMULAS = 100
 _AS_GOOD = 1.1
 # A part of what is left this large that a network still predicts speaks against a formula.
 _LEFT = 0.05
@@ -66,7 +69,8 @@ def judge(problem: Problem, evidence: Evidence | None, network: Surrogate | None
     """Return the verdict on a search.
 
     "No signal" is said unless predictions on rows that had no part in the fit correlate with
-    their targets (one-sided test at 0.005 for the network and for the formula), or the formula
+    their targets (one-sided test at 0.005 for the network and for the formula), or a short
+    formula does so over all rows after a correction for how many there are, or the formula
     saves more in description length than a search over many formulas would by chance.
 
     A formula is accepted if it is exact, or if on held-out rows it is as good as the best network
@@ -96,7 +100,8 @@ def judge(problem: Problem, evidence: Evidence | None, network: Surrogate | None
         )
     tests.append(correlation_test(fit.predict(X), held))
     saved = -len(problem.y) * float(np.log(max(fit.rmse, 1e-12))) - NATS * size
-    if min(tests) > _SIGNIFICANT and saved < _SEARCH_NATS:
+    plain = _plain_test(problem, fit, size)
+    if min(*tests, plain) > _SIGNIFICANT and saved < _SEARCH_NATS:
         return _verdict(
             NO_SIGNAL,
             "neither network nor formula predicts held-out rows better than chance "
@@ -106,7 +111,7 @@ def judge(problem: Problem, evidence: Evidence | None, network: Surrogate | None
         f"held-out error {error:.3g} of the target's spread, the best network's "
         f"{network_error:.3g}."
     )
-    if saved < _SEARCH_NATS:
+    if saved < _SEARCH_NATS and plain > _SIGNIFICANT:
         return _verdict(NO_FORMULA, errors, "it explains too little to pay for its length.")
     if error > _AS_GOOD * network_error + 1e-9:
         return _verdict(NO_FORMULA, errors, "a network predicts held-out rows clearly better.")
@@ -120,6 +125,17 @@ def judge(problem: Problem, evidence: Evidence | None, network: Surrogate | None
 
 def _verdict(text: str, *reasons: str) -> Verdict:
     return Verdict(text, reasons)
+
+
+def _plain_test(problem: Problem, fit: Fit, size: int) -> float:
+    """Return the p-value of a short formula over all rows, times how many such there are to try.
+
+    In a small table the few rows held out cannot tell a plain law from chance, all rows can.
+    """
+    if size > _PLAIN:
+        return 1.0
+    X, y = np.vstack([problem.X, problem.X_held]), np.concatenate([problem.y, problem.y_held])
+    return min(1.0, _PLAIN_FORMULAS * X.shape[1] ** 2 * correlation_test(fit.predict(X), y))
 
 
 def _relative(predicted: Array, y: Array) -> float:
