@@ -153,19 +153,19 @@ def training_rows(
     inputs are the same for every noise.
     """
     rng = generator(case, repeat)
-    X, y = np.empty((0, len(case.variables))), np.empty(0)
+    drawn, y = np.empty((0, len(case.variables))), np.empty(0)
     for _ in range(100):
         more = case.draw(rows, rng)
         truth = case.truth(more)
         keep = np.isfinite(truth)
-        X, y = np.vstack([X, more[keep]])[:rows], np.append(y, truth[keep])[:rows]
+        drawn, y = np.vstack([drawn, more[keep]])[:rows], np.append(y, truth[keep])[:rows]
         if len(y) == rows:
             break
     else:
         raise ValueError(f"{case.id}: fewer than one row in a hundred has a finite value.")
     if noise:
         y = y + noise * y.std() * generator(case, repeat, "noise").standard_normal(rows)
-    return X, y
+    return drawn, y
 
 
 def relative_error(predict: Predict, case: Case, X: Array) -> float:
