@@ -199,7 +199,9 @@ def run(name: str, case: Case, given: argparse.Namespace) -> Row:
         row["as_returned"] = right
         if not right and (better := refitted(found, X, y)) is not None:
             second = cases.recovered(better, case, given.seed)
-            right, inside, beyond = min((right, inside, beyond), second, key=lambda r: r[1])
+            right, inside, beyond = min(
+                (right, inside, beyond), second, key=lambda r: (not r[0], r[1])
+            )
     # A crash of one search is a lost case of that search, and the row says what it was.
     except Exception as error:
         row.setdefault("seconds", round(time.perf_counter() - began, 2))
