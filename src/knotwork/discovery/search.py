@@ -30,6 +30,8 @@ _DEEPEST = 6
 # Of so many formulas the rest is looked at, if it is at most this share of the target.
 _RESTS = 3
 _SMALL_REST = 0.1
+# In fewer rows any rest has a formula: two terms with their constants are half as many numbers.
+_FEWEST_WITH_REST = 12
 _PLAIN_SPACING = 0.1
 # A formula with this error beside the networks', of so many parts an input at the most, of whose
 # residuals no more than this share can be predicted, is as good as the data allow. While there
@@ -120,6 +122,8 @@ def solve(problem: Problem, settings: Settings, earlier: Sequence[sympy.Expr] = 
 
 def _explain_rest(problem: Problem, settings: Settings) -> None:
     """Search for what the best short formula leaves: small terms hide behind large ones."""
+    if len(problem.y) < _FEWEST_WITH_REST:
+        return
     for candidate in problem.ranked()[:_RESTS]:
         if candidate.rmse > _SMALL_REST or candidate.rmse < 3 * problem.floor:
             continue

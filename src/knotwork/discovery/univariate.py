@@ -82,7 +82,7 @@ def univariate_candidates(
     fits = fit_edges(
         torch.tensor(np.array([x] * len(targets))), torch.tensor(np.array(targets)), functions
     )
-    found: list[tuple[float, float, sympy.Expr]] = []
+    found: list[tuple[float, float, EdgeFit, Transform, Array, float]] = []
     for (q, transform, scaled), ranking in zip(settings, fits, strict=True):
         for fit in ranking[:4]:
             values = transform.numeric(fit(torch.tensor(x)).numpy(), scaled) / x**q
@@ -92,8 +92,14 @@ def univariate_candidates(
             cost = fit.function.cost + fit.function.free_a + fit.function.free_b
             cost += (0 if transform.name == "y" else 1.5) + (0 if q == 0 else 1.0 + 0.5 * abs(q))
             worth = np.log(max(error, 1e-9)) + 0.15 * cost
-            inner = transform.invert(edge_expression(fit, symbol), scaled)
-            exponent = sympy.Rational(int(2 * q), 2)
-            found.append((float(worth), error, inner * symbol**-exponent))
+            found.append((float(worth), error, fit, transform, scaled, q))
     found.sort(key=lambda entry: entry[0])
-    return [(error, expression) for _, error, expression in found[:kept]]
+    # Writing a formula takes SymPy far longer than judging its values: only those kept are.
+    return [
+        (
+            error,
+            transform.invert(edge_expression(fit, symbol), scaled)
+            * symbol ** -sympy.Rational(int(2 * q), 2),
+        )
+        for _, error, fit, transform, scaled, q in found[:kept]
+    ]
