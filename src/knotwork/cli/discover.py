@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import numpy as np
 
 from .. import discover as search
 from .. import read_table
@@ -77,6 +78,8 @@ def discover(
     if out is not None:
         check_folder(out)
     table = read_table(data, target=target, inputs=_listed(inputs))
+    if len(table) and np.ptp(table.y) == 0:
+        raise ValueError(f"{data.name}: column {target!r} is constant: nothing is to be explained.")
     say(f"{data.name}: {len(table)} rows, {target} from {', '.join(table.input_names)}\n")
     with _shown(target) as watch:
         found = search(

@@ -22,6 +22,9 @@ __all__ = ["FittedConstant", "Formula", "Scaling"]
 
 Array = NDArray[np.float64]
 
+# Powers of ten whose product should be 1 miss it by no more.
+_ROUNDING = 1e-14
+
 
 @dataclass(frozen=True)
 class FittedConstant:
@@ -129,7 +132,7 @@ class Formula:
                 for name, unit in zip(names, scaling.inputs.tolist(), strict=True)
                 if unit != 1.0
             }
-            expression = sympy.Float(scaling.target, 17) * scaled.xreplace(units)
+            expression = _without_unit(sympy.Float(scaling.target, 17) * scaled.xreplace(units))
         held_error = _rmse(fit, *held)
         spread = float(np.std(held[1]))
         r2 = 1 - (held_error / spread) ** 2 if spread > 0 else float(held_error == 0)
@@ -208,6 +211,12 @@ class Formula:
 
     def _repr_latex_(self) -> str:
         return f"${self.latex()}$"
+
+
+def _without_unit(expression: Any) -> Any:
+    """Drop the factor 1 that the powers of ten of several columns leave."""
+    factor, rest = expression.as_coeff_Mul()
+    return rest if isinstance(factor, sympy.Float) and abs(factor - 1) < _ROUNDING else expression
 
 
 def _rmse(fit: Fit, X: Array, y: Array) -> float:

@@ -22,6 +22,9 @@ _HELD_OUT = 0.2
 _MOST_HELD_OUT = 5_000
 # Columns whose typical size is beyond this are scaled by a power of ten.
 _EXTREME = 1e6
+# The largest number of a scaled column: its square and sums of such must not overflow.
+_LARGEST = 1e100
+_SMALLEST = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,9 @@ def read_columns(X: Any, y: Any, names: Sequence[str] | None) -> tuple[Array, Ar
     Raises
     ------
     TypeError, ValueError
-        If values are not finite real numbers, shapes do not match, there are too few rows, names
-        do not match the columns, or a target is constant.
+        If values are not finite real numbers, shapes do not match, there are too few different
+        rows, names do not match the columns, a target or every input is constant, or a column
+        holds denormal numbers only.
     """
     inputs, targets = read_matrix(X, "X"), read_matrix(y, "y")
     X_values = inputs.values.double().numpy()
@@ -82,9 +86,6 @@ def read_columns(X: Any, y: Any, names: Sequence[str] | None) -> tuple[Array, Ar
                 f"{argument} must be finite; row {row}, column {column} is {values[row, column]}. "
                 "Leave out or fill in such rows."
             )
-    flat = np.flatnonzero(np.ptp(y_values, axis=0) == 0)
-    if len(flat):
-        raise ValueError(f"y is constant (column {flat[0]}): there is nothing to explain.")
     chosen = list(names) if names is not None else list(inputs.names or ())
     if not chosen:
         chosen = [f"x_{k + 1}" for k in range(X_values.shape[1])]
@@ -95,7 +96,42 @@ def read_columns(X: Any, y: Any, names: Sequence[str] | None) -> tuple[Array, Ar
         )
     if len(set(chosen)) != len(chosen):
         raise ValueError(f"names must differ; got {chosen}.")
+    _check_variety(X_values, y_values, chosen)
     return X_values, y_values, chosen
+
+
+def _check_variety(X: Array, y: Array, names: Sequence[str]) -> None:
+    """Raise ValueError if the values leave nothing to search for."""
+    flat = np.flatnonzero(np.ptp(y, axis=0) == 0)
+    if len(flat):
+        raise ValueError(f"y is constant (column {flat[0]}): there is nothing to explain.")
+    if not np.ptp(X, axis=0).any():
+        raise ValueError("every input is constant: nothing can explain why y varies.")
+    different = _different_rows(X)
+    if different < FEWEST_ROWS:
+        raise ValueError(
+            f"a search needs at least {FEWEST_ROWS} different rows of inputs; of {len(X)} rows only "
+            f"{different} differ. Add rows."
+        )
+    places = [f"y (column {k})" for k in range(y.shape[1])]
+    for values, what in ((X, [f"column {name!r}" for name in names]), (y, places)):
+        for k, largest in enumerate(np.abs(values).max(0).tolist()):
+            if 0 < largest < _SMALLEST:
+                raise ValueError(
+                    f"{what[k]} holds denormal numbers only (the largest is {largest:g}), which "
+                    "have lost digits: multiply it by a power of ten where it comes from."
+                )
+
+
+def _different_rows(X: Array) -> int:
+    """Count the different rows of a table; only so far as the fewest needed."""
+    found: list[Array] = []
+    left = np.ones(len(X), dtype=bool)
+    while len(found) < FEWEST_ROWS and left.any():
+        row = X[int(left.argmax())]
+        found.append(row)
+        left &= (X != row).any(1)
+    return len(found)
 
 
 def prepare(X: Array, y: Array, names: Sequence[str], seed: int) -> Prepared:
@@ -113,8 +149,7 @@ def prepare(X: Array, y: Array, names: Sequence[str], seed: int) -> Prepared:
     inputs, targets = X / scaling.inputs, y / scaling.target
     order = np.lexsort((targets, *inputs.T[::-1]))
     inputs, targets = inputs[order], targets[order]
-    rng = np.random.default_rng([seed, 20_261_124])
-    shuffled = rng.permutation(len(y))
+    shuffled = _shuffled(inputs, targets, np.random.default_rng([seed, 20_261_124]))
     count = min(max(2, round(_HELD_OUT * len(y))), _MOST_HELD_OUT)
     held, train = shuffled[:count], shuffled[count:]
     symbols = tuple(
@@ -129,9 +164,26 @@ def prepare(X: Array, y: Array, names: Sequence[str], seed: int) -> Prepared:
     )
 
 
+def _shuffled(X: Array, y: Array, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Return sorted rows in a random order that leaves equal ones together.
+
+    Else a row held out would be no test where the same row is among those to fit to.
+    """
+    fresh = np.concatenate([[True], (X[1:] != X[:-1]).any(1) | (y[1:] != y[:-1])])
+    places = rng.permutation(int(fresh.sum()))
+    # Without equal rows this is the permutation itself.
+    rank = np.empty_like(places)
+    rank[places] = np.arange(len(places))
+    return np.argsort(rank[np.cumsum(fresh) - 1], kind="stable")
+
+
 def _unit(values: Array) -> float:
     """Return 1, or a power of ten near the typical size of an extreme column."""
-    size = float(np.median(np.abs(values[values != 0]))) if np.any(values) else 1.0
+    sizes = np.abs(values[values != 0])
+    if len(sizes) == 0:
+        return 1.0
+    # A few numbers many decades above the typical one decide, else their squares overflow.
+    size = max(float(np.median(sizes)), float(sizes.max()) / _LARGEST)
     if 1 / _EXTREME <= size <= _EXTREME:
         return 1.0
     # A denormal number has no reciprocal: go no further than the smallest normal one.

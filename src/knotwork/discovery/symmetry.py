@@ -90,6 +90,11 @@ def _relations(
         Columns whose coefficients must be whole numbers, not negative.
     """
     count = columns.shape[1]
+    # Gradients of columns over hundreds of decades can overflow.
+    usable = np.isfinite(columns).all(1) & np.isfinite(free)
+    if usable.sum() < 0.5 * len(free):
+        return list(range(count)), {}
+    columns, free = columns[usable], free[usable]
     sizes = np.maximum(np.sqrt(np.mean(columns**2, axis=0)), 0.3)
     pivots: list[int] = []
     while True:
