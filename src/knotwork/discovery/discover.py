@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any
@@ -20,6 +21,7 @@ from .formula import Formula
 from .front import finished
 from .outliers import ordinary_rows
 from .problem import Problem
+from .progress import ProgressLine
 from .refit import Fit, fit_constants
 from .rows import Prepared, prepare, read_columns
 from .screening import screened
@@ -33,9 +35,16 @@ __all__ = ["Discovery", "discover"]
 Array = NDArray[np.float64]
 
 _LIBRARY = (*DEFAULT_NAMES, "cosh", "arctan")
-# What polishing and judging may take at the end, as a share of the budget.
+# What polishing and judging may take at the end, as a share of the budget; of a short one they
+# take more than of a long one, but no more than the other share.
 _CLOSING = 0.05
+_CLOSING_SECONDS = 0.8
+_MOST_CLOSING = 0.2
+# A network for the verdict gets so many seconds even if none are left.
+_LEAST_SECONDS = 0.3
 _MOST_ROWS = 4_000
+# Constants fitted to some thousand rows are so near those of all rows that few steps are left.
+_FINAL_EVALUATIONS = 6
 
 
 @dataclass(frozen=True)
@@ -181,8 +190,8 @@ def discover(
     library : sequence of str or SymbolicFunction, optional
         Functions that formulas may contain; sums, products and powers always may.
     progress : bool or callable
-        Show a line of progress on a terminal; or a function that is called with the `Problem`
-        whenever a candidate was found.
+        Show a line of progress on a terminal or in a notebook, and nothing elsewhere; or a
+        function that is called with the `Problem` whenever a candidate was found.
     width : int, optional
         Hidden nodes of the networks' first layer; 4 by default.
     max_complexity : int, optional
@@ -227,6 +236,9 @@ def discover(
     if n_jobs is not None and n_jobs != -1:
         n_jobs = check_integer(n_jobs, "n_jobs", low=1)
     functions = resolve(_LIBRARY if library is None else library)
+    if resume and state is None:
+        raise ValueError("resume needs state, the file of the search to go on with.")
+    whole = Clock(budget)
     inputs, targets, chosen = read_columns(X, y, names)
     if targets.shape[1] != 1:
         raise ValueError(
@@ -235,7 +247,9 @@ def discover(
         )
     data = prepare(inputs, targets[:, 0], chosen, seed)
     kept = screened(data.X, data.y, data.constant)
-    clock = Clock(budget * (1 - _CLOSING))
+    # What took long with many rows at the start takes about as long again at the end.
+    closing = min(max(_CLOSING * budget, _CLOSING_SECONDS), _MOST_CLOSING * budget) + whole.elapsed
+    clock = Clock(budget - min(closing, 0.5 * budget), whole.start)
     if robust:
         data = _without_outliers(data, kept, seed, clock)
     problem = Problem(
@@ -248,26 +262,28 @@ def discover(
         robust=robust,
         integers=integers,
         largest=max_complexity,
-        watch=progress if callable(progress) else _silent,
     )
     settings = Settings(functions, seed=seed, width=width, n_jobs=n_jobs)
-    if resume and state is None:
-        raise ValueError("resume needs state, the file of the search to go on with.")
     kept_state = None
     if state is not None:
         options = (seed, width, sorted(settings.names), max_complexity, robust, integers)
         kept_state = SearchState.of(state, problem, options)
     earlier = kept_state.load(problem) if kept_state is not None and resume else []
-    note, complete = _run(problem, settings, earlier)
+    with nullcontext(progress) if callable(progress) else ProgressLine(budget, progress) as watch:
+        problem.watch = watch
+        note, complete = _run(problem, settings, earlier)
     if kept_state is not None:
         kept_state.save(problem)
-    return _concluded(problem, settings, data, tuple(chosen), note, complete)
+    return _concluded(problem, settings, data, tuple(chosen), note, complete, whole)
 
 
 def _without_outliers(data: Prepared, kept: list[int], seed: int, clock: Clock) -> Prepared:
     """Set aside rows that a network fitted to all others cannot explain."""
     X, y = np.vstack([data.X, data.X_held])[:, kept], np.concatenate([data.y, data.y_held])
-    usual = ordinary_rows(X, y, seed, clock)
+    try:
+        usual = ordinary_rows(X, y, seed, clock)
+    except OutOfTime:
+        return data
     train, held = usual[: len(data.y)], usual[len(data.y) :]
     return replace(
         data,
@@ -276,10 +292,6 @@ def _without_outliers(data: Prepared, kept: list[int], seed: int, clock: Clock) 
         X_held=data.X_held[held],
         y_held=data.y_held[held],
     )
-
-
-def _silent(problem: Problem) -> None:
-    pass
 
 
 def _run(problem: Problem, settings: Settings, earlier: list[sympy.Expr]) -> tuple[str, bool]:
@@ -301,8 +313,9 @@ def _concluded(
     names: tuple[str, ...],
     note: str,
     complete: bool,
+    whole: Clock,
 ) -> Discovery:
-    network = _best_network(problem, settings)
+    network = _best_network(problem, settings, whole)
     with np.errstate(all="ignore"):
         fits = finished(problem)
         rows = len(problem.y)
@@ -311,18 +324,12 @@ def _concluded(
         evidence = None
         if fits:
             evidence = Evidence(fits[place], complexity(fits[place].expression))
-        verdict = judge(problem, evidence, network)
-        front = [
-            Formula.of_fit(
-                _on_all_rows(fit, data),
-                (data.X, data.y),
-                (data.X_held, data.y_held),
-                names,
-                data.scaling,
-                complexity(fit.expression),
-            )
-            for fit in fits
-        ]
+        verdict = judge(problem, evidence, network, max(_LEAST_SECONDS, whole.left))
+        formulas = {
+            k: _on_all_rows(fits[k], data, names, few=k != place and whole.left == 0)
+            for k in sorted(range(len(fits)), key=lambda k: k != place)
+        }
+        front = [formulas[k] for k in range(len(fits))]
     error = np.nan
     if network is not None:
         predicted = network.predictions(problem.X_held)
@@ -342,19 +349,25 @@ def _concluded(
     )
 
 
-def _best_network(problem: Problem, settings: Settings) -> Surrogate | None:
+def _best_network(problem: Problem, settings: Settings, whole: Clock) -> Surrogate | None:
     """Return the network of the whole problem; fit one if the search ended before it had any."""
-    whole = [s for s in problem.networks if s.model.input_count == len(problem.symbols)]
-    if not whole:
-        whole = fit_surrogate(
-            problem.X, problem.y, starts=1, seed=settings.seed, clock=Clock(np.inf)
-        )
-    return min(whole, key=lambda surrogate: surrogate.rmse, default=None)
+    networks = [s for s in problem.networks if s.model.input_count == len(problem.symbols)]
+    if not networks:
+        clock = Clock(max(_LEAST_SECONDS, whole.left))
+        try:
+            networks = fit_surrogate(
+                problem.X, problem.y, starts=1, seed=settings.seed, clock=clock
+            )
+        except OutOfTime:
+            return None
+    return min(networks, key=lambda surrogate: surrogate.rmse)
 
 
-def _on_all_rows(fit: Fit, data: Prepared) -> Fit:
-    """Fit the constants once more to all rows, in all columns' symbols."""
-    fit = replace(fit, variables=data.symbols)
-    if len(data.y) > _MOST_ROWS:
-        fit = fit_constants(fit.expression, data.symbols, data.X, data.y, evaluations=20)
-    return fit
+def _on_all_rows(fit: Fit, data: Prepared, names: tuple[str, ...], *, few: bool) -> Formula:
+    """Fit the constants once more to all rows, in all columns' symbols; or leave it at few."""
+    fit, size = replace(fit, variables=data.symbols), complexity(fit.expression)
+    rows = slice(_MOST_ROWS if few else None)
+    train = data.X[rows], data.y[rows]
+    if len(train[1]) > _MOST_ROWS:
+        fit = fit_constants(fit.expression, data.symbols, *train, evaluations=_FINAL_EVALUATIONS)
+    return Formula.of_fit(fit, train, (data.X_held, data.y_held), names, data.scaling, size)

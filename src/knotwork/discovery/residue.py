@@ -13,7 +13,7 @@ from .problem import Problem
 from .surrogate import fit_surrogate
 from .tape import Tape
 
-__all__ = ["correlation_test", "predictable_share"]
+__all__ = ["correlation_test", "predictable_share", "smooth_share"]
 
 Array = NDArray[np.float64]
 
@@ -31,23 +31,39 @@ def correlation_test(predicted: Array, y: Array) -> float:
 def predictable_share(problem: Problem, expression: object, clock: Clock) -> float:
     """Return the share of a formula's residuals that a model predicts on held-out rows.
 
-    Tried are smooth terms (cubic in each input, products of pairs), and a network. A share that
-    does not differ significantly from 0 counts as 0.
+    Tried are smooth terms, and a network. A share that does not differ significantly from 0 counts
+    as 0.
+
+    Raises
+    ------
+    OutOfTime
+        If the clock runs out while the network is fitted.
     """
-    tape = Tape(expression, problem.symbols)  # pyright: ignore[reportArgumentType]
-    rest = problem.y - tape.values(problem.X)
-    held = problem.y_held - tape.values(problem.X_held)
-    if not np.isfinite(held).all() or np.std(held) == 0 or len(held) < 10:
-        return 0.0
-    shares = [0.0]
+    share = smooth_share(problem, expression)
+    rest, held = _residuals(problem, expression)
+    if not _telling(held) or len(rest) < 100:
+        return share
+    networks = fit_surrogate(problem.X, rest, starts=1, clock=clock, logarithms=False)
+    return max(share, *(_share(network.predictions(problem.X_held), held) for network in networks))
+
+
+def smooth_share(problem: Problem, expression: object) -> float:
+    """Return the share that cubics in each input and products of pairs predict."""
+    rest, held = _residuals(problem, expression)
     train_terms, held_terms = _smooth_terms(problem.X, problem.X, problem.X_held)
-    if len(rest) >= 3 * train_terms.shape[1]:
-        solution = np.linalg.lstsq(train_terms, rest, rcond=None)[0]
-        shares.append(_share(held_terms @ solution, held))
-    if len(rest) >= 100:
-        for network in fit_surrogate(problem.X, rest, starts=1, clock=clock, logarithms=False):
-            shares.append(_share(network.predictions(problem.X_held), held))
-    return max(shares)
+    if not _telling(held) or len(rest) < 3 * train_terms.shape[1]:
+        return 0.0
+    solution = np.linalg.lstsq(train_terms, rest, rcond=None)[0]
+    return _share(held_terms @ solution, held)
+
+
+def _residuals(problem: Problem, expression: object) -> tuple[Array, Array]:
+    tape = Tape(expression, problem.symbols)  # pyright: ignore[reportArgumentType]
+    return problem.y - tape.values(problem.X), problem.y_held - tape.values(problem.X_held)
+
+
+def _telling(held: Array) -> bool:
+    return bool(np.isfinite(held).all()) and len(held) >= 10 and float(np.std(held)) > 0
 
 
 def _share(predicted: Array, held: Array) -> float:

@@ -110,8 +110,8 @@ def _check_variety(X: Array, y: Array, names: Sequence[str]) -> None:
     different = _different_rows(X)
     if different < FEWEST_ROWS:
         raise ValueError(
-            f"a search needs at least {FEWEST_ROWS} different rows of inputs; of {len(X)} rows only "
-            f"{different} differ. Add rows."
+            f"a search needs at least {FEWEST_ROWS} different rows of inputs; of {len(X)} rows "
+            f"only {different} differ. Add rows."
         )
     places = [f"y (column {k})" for k in range(y.shape[1])]
     for values, what in ((X, [f"column {name!r}" for name in names]), (y, places)):
@@ -130,7 +130,7 @@ def _different_rows(X: Array) -> int:
     while len(found) < FEWEST_ROWS and left.any():
         row = X[int(left.argmax())]
         found.append(row)
-        left &= (X != row).any(1)
+        left &= (row != X).any(1)
     return len(found)
 
 

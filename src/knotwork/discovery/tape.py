@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -163,9 +164,9 @@ class Tape:
                 elif step.operation == "column":
                     value = X[:, step.arguments[0]]
                 elif step.operation == "add":
-                    value = np.sum(parts, axis=0)
+                    value = reduce(np.add, parts)
                 elif step.operation == "multiply":
-                    value = np.prod(parts, axis=0)
+                    value = reduce(np.multiply, parts)
                 elif step.operation == "power":
                     value = _raised(parts[0], step.exponent)
                 elif step.operation == "raise":
@@ -184,7 +185,7 @@ class Tape:
         elif step.operation == "multiply":
             for position, i in enumerate(step.arguments):
                 others = [values[j] for k, j in enumerate(step.arguments) if k != position]
-                adjoints[i] = adjoints[i] + adjoint * np.prod(others, axis=0)
+                adjoints[i] = adjoints[i] + adjoint * reduce(np.multiply, others)
         elif step.operation == "power":
             (i,) = step.arguments
             slope = step.exponent * _raised(values[i], step.exponent - 1)

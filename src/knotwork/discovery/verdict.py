@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .clock import Clock
+from .clock import Clock, OutOfTime
 from .complexity import NATS
 from .problem import Problem
 from .refit import EXACT, Fit, relative_rmse
-from .residue import correlation_test, predictable_share
+from .residue import correlation_test, predictable_share, smooth_share
 from .surrogate import Surrogate
 
 __all__ = ["FORMULA", "NO_FORMULA", "NO_SIGNAL", "Verdict", "judge"]
@@ -65,8 +65,13 @@ class Evidence:
     size: int
 
 
-def judge(problem: Problem, evidence: Evidence | None, network: Surrogate | None) -> Verdict:
-    """Return the verdict on a search.
+def judge(
+    problem: Problem,
+    evidence: Evidence | None,
+    network: Surrogate | None,
+    seconds: float = _SECONDS,
+) -> Verdict:
+    """Return the verdict on a search, in not many more seconds than are given.
 
     "No signal" is said unless predictions on rows that had no part in the fit correlate with
     their targets (one-sided test at 0.005 for the network and for the formula), or a short
@@ -115,7 +120,10 @@ def judge(problem: Problem, evidence: Evidence | None, network: Surrogate | None
         return _verdict(NO_FORMULA, errors, "it explains too little to pay for its length.")
     if error > _AS_GOOD * network_error + 1e-9:
         return _verdict(NO_FORMULA, errors, "a network predicts held-out rows clearly better.")
-    left = predictable_share(problem, fit.expression, Clock(_SECONDS))
+    try:
+        left = predictable_share(problem, fit.expression, Clock(min(seconds, _SECONDS)))
+    except OutOfTime:
+        left = smooth_share(problem, fit.expression)
     if left > _LEFT:
         return _verdict(
             NO_FORMULA, errors, f"what it leaves is not noise: {left:.0%} of it can be predicted."
