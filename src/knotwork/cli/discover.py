@@ -136,7 +136,7 @@ def _tell(found: Discovery, target: str) -> None:
         ]
         for record in found.records()
     ]
-    tell_table(["", "complexity", "held-out RMSE", "R^2", "formula"], rows)
+    tell_table(["", "complexity", "held-out RMSE", "held-out R^2", "formula"], rows)
     say(f"\n{found.verdict}: {' '.join(found.verdict.reasons)}", "bold")
     if found.best is not None and found.verdict != "no signal":
         say(f"{target} = {found.best}", "bold green", whole=True)

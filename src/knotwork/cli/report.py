@@ -18,18 +18,20 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 .verdict.none { border-color: #D55E00; background: #fdf5f0; }
 .formula { font: 1.15rem/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .3rem .7rem;
-       border-bottom: 1px solid #ddd; vertical-align: top; } td.number { text-align: right;
+       border-bottom: 1px solid #ddd; vertical-align: top; } .number { text-align: right;
        font-variant-numeric: tabular-nums; white-space: nowrap; }
 tr.chosen { background: #fff6ee; font-weight: 600; }
 td.code { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
 pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; } svg { max-width: 100%;
-       height: auto; } footer { color: #767676; margin-top: 3rem; font-size: .85rem; }
+       height: auto; margin-top: 1.5rem; } footer { color: #767676; margin-top: 3rem; font-size: .85rem; }
 """
 
 
 _ABOUT_FRONT = (
-    "Every formula is more accurate than all simpler ones above it. The marked one describes the "
-    "data in the fewest words: its length and what it leaves together. <em>Beyond</em> is the "
+    "Every formula fits its rows more closely than all simpler ones above it; whether it is better "
+    "for others too is told by the errors on rows held out, which had no part in the fit. The "
+    "marked one describes the data in the fewest words: its length and what it leaves together. "
+    "<em>Beyond</em> is the "
     "share of points with finite values in a box that reaches half the data's range further to "
     "every side."
 )
@@ -111,7 +113,8 @@ def _front(found: Discovery) -> str:
         for record in found.records()
     ]
     return (
-        "<table><tr><th>complexity</th><th>held-out RMSE</th><th>R²</th><th>beyond</th>"
+        '<table><tr><th class="number">complexity</th><th class="number">held-out RMSE</th>'
+        '<th class="number">held-out R²</th><th class="number">beyond</th>'
         f"<th>formula</th></tr>{''.join(rows)}</table>"
     )
 

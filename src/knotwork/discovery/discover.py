@@ -139,7 +139,8 @@ class Discovery:
         return plot_front(
             [formula.complexity for formula in self.front],
             [formula.rmse / spread for formula in self.front],
-            [str(formula) for formula in self.front],
+            [formula.train_rmse / spread for formula in self.front],
+            str(self.best),
             next(k for k, formula in enumerate(self.front) if formula is self.best),
             self.data.y_held * scaling.target,
             self.best.predict(self.data.X_held * scaling.inputs),

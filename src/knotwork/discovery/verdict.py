@@ -114,7 +114,7 @@ def judge(
         )
     errors = (
         f"held-out error {error:.3g} of the target's spread, the best network's "
-        f"{network_error:.3g}."
+        f"{network_error:.3g};"
     )
     if saved < _SEARCH_NATS and plain > _SIGNIFICANT:
         return _verdict(NO_FORMULA, errors, "it explains too little to pay for its length.")

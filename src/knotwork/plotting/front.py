@@ -19,7 +19,8 @@ _LEAST = 1e-16
 def plot_front(
     complexities: Sequence[int],
     errors: Sequence[float],
-    labels: Sequence[str],
+    fitted_errors: Sequence[float],
+    label: str,
     chosen: int,
     targets: Array,
     predictions: Array,
@@ -28,8 +29,11 @@ def plot_front(
 
     Parameters
     ----------
-    complexities, errors, labels
-        For each formula; errors relative to the target's standard deviation.
+    complexities, errors, fitted_errors
+        For each formula; errors over rows held out and over rows it was fitted to, relative to the
+        target's standard deviation.
+    label : str
+        The chosen formula.
     chosen : int
         Which formula is the default choice.
     targets, predictions : arrays of shape (rows,)
@@ -37,27 +41,40 @@ def plot_front(
     """
     figure = new_figure(9.0, 3.8)
     left, right = figure.subplots(1, 2, width_ratios=(1.4, 1))
-    style_axes(left, "Front", "complexity", "held-out error / spread of the target")
-    shown = np.maximum(np.asarray(errors, dtype=float), _LEAST)
-    left.plot(complexities, shown, color=GREY, linewidth=1.0, zorder=1)
-    for place, (x, y, label) in enumerate(zip(complexities, shown, labels, strict=True)):
-        colour = VERMILLION if place == chosen else BLUE
-        left.scatter([x], [y], s=36, color=colour, zorder=2)
-        text = label if len(label) <= _LONGEST else label[: _LONGEST - 1] + "…"
-        if place == chosen or len(labels) <= 6:
-            left.annotate(
-                text,
-                (x, y),
-                xytext=(6, 6),
-                textcoords="offset points",
-                fontsize=TEXT - 1,
-                color=INK if place == chosen else GREY,
-                parse_math=False,
-            )
+    style_axes(left, "Front", "complexity", "error / spread of the target")
+    held = np.maximum(np.asarray(errors, dtype=float), _LEAST)
+    fitted = np.maximum(np.asarray(fitted_errors, dtype=float), _LEAST)
+    # A dot far above its circle is a formula that has learned its rows by heart.
+    left.plot(complexities, held, color=GREY, linewidth=1.0, zorder=1)
+    left.scatter(
+        complexities,
+        fitted,
+        s=36,
+        facecolors="none",
+        edgecolors=GREY,
+        zorder=2,
+        label="rows fitted",
+    )
+    left.scatter(complexities, held, s=36, color=BLUE, zorder=3, label="rows held out")
+    x, y = complexities[chosen], float(held[chosen])
+    left.scatter([x], [y], s=64, color=VERMILLION, zorder=4, label="held out, chosen formula")
+    left.legend(fontsize=TEXT - 1, frameon=False, loc="upper right")
+    right_half = x > 0.5 * max(complexities)
+    left.annotate(
+        label if len(label) <= _LONGEST else label[: _LONGEST - 1] + "…",
+        (x, y),
+        xytext=(4 if right_half else -4, -10),
+        textcoords="offset points",
+        fontsize=TEXT - 1,
+        color=INK,
+        ha="right" if right_half else "left",
+        va="top",
+        parse_math=False,
+    )
     left.set_yscale("log")
-    low, high = float(shown.min()), float(shown.max())
-    left.set_ylim(low / 5, high * 10)
-    left.set_xlim(0, max(complexities) * 1.7)
+    both = np.concatenate([held, fitted])
+    left.set_ylim(float(both.min()) / 5, float(both.max()) * 10)
+    left.set_xlim(0, max(complexities) * 1.1)
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
 
     style_axes(right, "Chosen formula, rows held out", "target", "prediction")
