@@ -2,13 +2,21 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
+from pyarrow import parquet
 
 from knotwork.cli.app import app
 
+ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)
 X = RNG.uniform(1, 3, (200, 2))
 
@@ -76,8 +84,17 @@ ROWS = "\n".join(f"{a},{b},{a * b}" for a, b in X.tolist())
         ("a,a,y\n" + ROWS, ["--target", "y"], "a"),
         ("a,b,y\n" + ROWS, ["--target", "y", "--inputs", "a,y"], "y"),
         ("a,b,y\n1,x,3\n" + ROWS, ["--target", "y"], "column 'b'.*row 1"),
-        ("a,b,y\n1,,3\n" + ROWS, ["--target", "y"], "'b'"),
-        ("a,b,y\n1,2024-05-01,3\n" + ROWS, ["--target", "y"], "'b'"),
+        ("a,b,y\n1,,3\n" + ROWS, ["--target", "y"], "column 'b' has 1 missing value.*row 1"),
+        ("a,b,y\n1,2024-05-01,3\n" + ROWS, ["--target", "y"], "column 'b' holds dates.*row 1"),
+        ("a,b,y\n1,2,inf\n" + ROWS, ["--target", "y"], "column 'y' holds an infinite.*row 1"),
+        ("a,b,y\n" + "1,2,3\n" * 9 + "1,2,4\n", ["--target", "y"], "every input is constant"),
+        ("a,b,y\n" + "1,2,3\n2,3,4\n" * 9, ["--target", "y"], "of 18 rows only 2 differ"),
+        ("a,y\n" + "1,2\n2,2\n" * 9, ["--target", "y"], "column 'y' is constant"),
+        (
+            "a,y\n" + "\n".join(f"{k}e-310,{k}" for k in range(9)),
+            ["--target", "y"],
+            "column 'a' holds denormal numbers only",
+        ),
         ("a,b,y\n1,2,3\n", ["--target", "y"], "at least 6 rows; got 1"),
         ("a,b,y\n", ["--target", "y"], "row"),
         ("a,b,y\n" + ROWS, ["--target", "y", "--budget", "-1"], "budget"),
@@ -92,3 +109,129 @@ def test_bad_input_is_one_line(tmp_path, text, options, message):
     assert len(errors) == 1
     assert re.search(message, errors[0])
     assert "Traceback" not in result.output
+
+
+def found(result):
+    """Return the formula that a command printed."""
+    assert result.exit_code == 0, result.output
+    (formula,) = re.findall(r"^\w+ = (.*)$", result.stdout, flags=re.MULTILINE)
+    return formula
+
+
+@pytest.mark.parametrize(
+    ("name", "target"), [("hubble.csv", "velocity_km_s"), ("boyle.csv", "pressure_in_hg")]
+)
+def test_measured_tables_as_the_readme_says(name, target):
+    data = ROOT / "examples" / "data" / name
+    result = run("discover", data, "--target", target, "--budget", 30)
+    law = re.search(rf"^{target} = .*\n  .*\n", result.stdout, flags=re.MULTILINE)
+    assert law is not None
+    assert f"```text\n{law[0]}```" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_eight_planets_take_seconds():
+    start = time.monotonic()
+    data = ROOT / "examples" / "data" / "kepler.csv"
+    formula = found(run("discover", data, "--target", "period_years"))
+    assert time.monotonic() - start < 10
+    assert re.fullmatch(r"(0\.999\d*\*)?distance_au\*\*(\(3/2\)|1\.(5|49)\d*)", formula)
+
+
+A, B = X.T
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "y", "law"),
+    [
+        (A * 1e-300, B, A * 1e-300 * B, "a*b"),
+        (A * 1e300, B, A * 1e150 / B, "1.0e-150*a/b"),
+        (10.0 ** (200 * A - 400), B, 10.0 ** (200 * A - 400) * B, "a*b"),
+    ],
+    ids=["tiny", "huge", "four hundred decades"],
+)
+def test_extreme_columns(tmp_path, a, b, y, law):
+    path = tmp_path / "rows.csv"
+    np.savetxt(path, np.column_stack([a, b, y]), delimiter=",", header="a,b,y", comments="")
+    assert found(run("discover", path, "--target", "y", "--budget", 20)) == law
+
+
+def test_three_columns_of_two_hundred(tmp_path):
+    rng = np.random.default_rng(0)
+    columns = rng.uniform(1, 3, (1000, 200))
+    path = tmp_path / "rows.parquet"
+    content = {f"c{k}": columns[:, k] for k in range(200)}
+    content["y"] = columns[:, 17] * columns[:, 90] ** 2 / columns[:, 150]
+    parquet.write_table(pa.table(content), path)
+    formula = found(run("discover", path, "--target", "y", "--budget", 30))
+    assert formula == "c17*c90**2/c150"
+
+
+def test_tabs_between_values(tmp_path):
+    path = tmp_path / "rows.tsv"
+    np.savetxt(path, np.column_stack([X, A * B]), delimiter="\t", header="a\tb\ty", comments="")
+    assert found(run("discover", path, "--target", "y", "--budget", 20)) == "a*b"
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (["x"] * 200, "column 'b' holds text.*row 1"),
+        ([True] * 200, "column 'b' holds booleans.*row 1"),
+        ([1.0] * 199 + [None], "column 'b' has 1 missing value, first in row 200"),
+        (pa.array(["x"] * 200).dictionary_encode(), "column 'b' holds text.*row 1"),
+    ],
+    ids=["text", "booleans", "missing", "categories"],
+)
+def test_types_of_a_parquet_file(tmp_path, column, message):
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(pa.table({"a": A, "b": column, "y": A}), path)
+    result = run("discover", path, "--target", "y")
+    assert result.exit_code == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert re.search(message, line)
+
+
+def steps(tmp_path):
+    """Write a table that no formula describes: boxes of random height, five inputs."""
+    rng = np.random.default_rng(1)
+    rows = rng.uniform(0, 1, (1500, 5))
+    heights = rng.normal(size=3**5)
+    y = heights[(3 * rows).astype(int) @ 3 ** np.arange(5)]
+    path = tmp_path / "steps.csv"
+    np.savetxt(path, np.column_stack([rows, y]), delimiter=",", header="a,b,c,d,e,y", comments="")
+    return path
+
+
+def test_the_budget_holds(tmp_path):
+    result = run("discover", steps(tmp_path), "--target", "y", "--budget", 5)
+    assert result.exit_code == 0
+    (seconds,) = re.findall(r"^([\d.]+) s; the budget was spent", result.stdout, re.MULTILINE)
+    # 10 % on a quiet machine; tests share theirs.
+    assert float(seconds) < 6.5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_interrupted_then_resumed(tmp_path):
+    out = tmp_path / "out"
+    options = ["discover", str(steps(tmp_path)), "--target", "y", "--out", str(out)]
+    program = "from knotwork.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *options, "--budget", "120"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    # The first line is printed when rows are read and the search begins.
+    assert "1500 rows" in process.stdout.readline()
+    time.sleep(6)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    assert "interrupted" in stdout
+    assert "note: the search had not come to its end" in stderr
+    assert "Traceback" not in stderr
+    before = len(json.loads((out / "search.json").read_text())["formulas"])
+    assert before > 0
+    assert run(*options, "--resume", "--budget", 5).exit_code == 0
+    assert len(json.loads((out / "search.json").read_text())["formulas"]) >= before

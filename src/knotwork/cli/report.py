@@ -22,8 +22,9 @@ table { border-collapse: collapse; width: 100%; } td, th { text-align: left; pad
        font-variant-numeric: tabular-nums; white-space: nowrap; }
 tr.chosen { background: #fff6ee; font-weight: 600; }
 td.code { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
-pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; } svg { max-width: 100%;
-       height: auto; margin-top: 1.5rem; } footer { color: #767676; margin-top: 3rem; font-size: .85rem; }
+pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; } svg { width: 100%;
+       height: auto; margin-top: 1.5rem; }
+footer { color: #767676; margin-top: 3rem; font-size: .85rem; }
 """
 
 
