@@ -78,7 +78,7 @@ def discover(
     if out is not None:
         check_folder(out)
     table = read_table(data, target=target, inputs=_listed(inputs))
-    if len(table) and np.ptp(table.y) == 0:
+    if len(table) > 1 and np.ptp(table.y) == 0:
         raise ValueError(f"{data.name}: column {target!r} is constant: nothing is to be explained.")
     say(f"{data.name}: {len(table)} rows, {target} from {', '.join(table.input_names)}\n")
     with _shown(target) as watch:
