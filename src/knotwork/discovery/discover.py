@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any
@@ -18,6 +18,7 @@ from .clock import Clock, OutOfTime
 from .complexity import complexity, description_length
 from .formula import Formula
 from .front import finished
+from .knowledge import Knowledge, Rules
 from .outliers import ordinary_rows
 from .problem import Problem
 from .refit import Fit, fit_constants
@@ -158,6 +159,11 @@ def discover(
     max_complexity: int | None = None,
     robust: bool = False,
     integers: bool = False,
+    units: Mapping[str, str] | None = None,
+    target_units: str | None = None,
+    required: Sequence[str] | None = None,
+    forbidden: Sequence[str] | None = None,
+    symmetries: Sequence[str] | None = None,
     state: str | PathLike[str] | None = None,
     resume: bool = False,
 ) -> Discovery:
@@ -192,6 +198,16 @@ def discover(
         the most, and fit constants by a loss that grows linearly for large errors.
     integers : bool
         Round constants to whole numbers only.
+    units : mapping of str to str, optional
+        Units of inputs by their names, as ``{"v": "m/s"}``; an input without one may have any.
+        Formulas must be right in their dimensions: exact numbers have none, fitted constants may
+        carry any and are not rounded where they do.
+    target_units : str, optional
+        The target's unit. With those of all inputs, dimensionless groups are tried first.
+    required, forbidden : sequences of str, optional
+        Inputs that must matter in every formula, and inputs that must not occur.
+    symmetries : sequence of str, optional
+        What formulas must obey: ``"even in x"``, ``"odd in x"`` or ``"symmetric in a, b"``.
     state : path, optional
         File in which the search keeps what it found and tried.
     resume : bool
@@ -233,21 +249,35 @@ def discover(
             f"y must have one column; got {targets.shape[1]}. Call discover for each, or use "
             "FormulaRegressor, which takes several."
         )
+    knowledge = Knowledge.read(
+        chosen,
+        units=units,
+        target_units=target_units,
+        required=required,
+        forbidden=forbidden,
+        symmetries=symmetries,
+    )
     data = prepare(inputs, targets[:, 0], chosen, seed)
-    kept = screened(data.X, data.y, data.constant)
+    kept = screened(data.X, data.y, *knowledge.columns(chosen, data.constant))
     clock = Clock(budget * (1 - _CLOSING))
     if robust:
         data = _without_outliers(data, kept, seed, clock)
+    symbols = tuple(data.symbols[k] for k in kept)
+    scales, spread = data.scaling.inputs[kept], float(np.std(data.y)) or 1.0
+    rules = Rules(knowledge, symbols, data.X[:_MOST_ROWS, kept], scales, spread)
     problem = Problem(
         data.X[:_MOST_ROWS, kept],
         data.y[:_MOST_ROWS],
         data.X_held[:, kept],
         data.y_held,
-        tuple(data.symbols[k] for k in kept),
+        symbols,
         clock,
         robust=robust,
         integers=integers,
         largest=max_complexity,
+        admissible=rules.admits,
+        amended=rules.amended,
+        proposals=rules.reductions(),
         watch=progress if callable(progress) else _silent,
     )
     settings = Settings(functions, seed=seed, width=width, n_jobs=n_jobs)
@@ -255,7 +285,7 @@ def discover(
         raise ValueError("resume needs state, the file of the search to go on with.")
     kept_state = None
     if state is not None:
-        options = (seed, width, sorted(settings.names), max_complexity, robust, integers)
+        options = (seed, width, sorted(settings.names), max_complexity, robust, integers, knowledge)
         kept_state = SearchState.of(state, problem, options)
     earlier = kept_state.load(problem) if kept_state is not None and resume else []
     note, complete = _run(problem, settings, earlier)
@@ -314,7 +344,7 @@ def _concluded(
         verdict = judge(problem, evidence, network)
         front = [
             Formula.of_fit(
-                _on_all_rows(fit, data),
+                _on_all_rows(fit, data, problem),
                 (data.X, data.y),
                 (data.X_held, data.y_held),
                 names,
@@ -352,9 +382,10 @@ def _best_network(problem: Problem, settings: Settings) -> Surrogate | None:
     return min(whole, key=lambda surrogate: surrogate.rmse, default=None)
 
 
-def _on_all_rows(fit: Fit, data: Prepared) -> Fit:
+def _on_all_rows(fit: Fit, data: Prepared, problem: Problem) -> Fit:
     """Fit the constants once more to all rows, in all columns' symbols."""
     fit = replace(fit, variables=data.symbols)
     if len(data.y) > _MOST_ROWS:
-        fit = fit_constants(fit.expression, data.symbols, data.X, data.y, evaluations=20)
+        better = fit_constants(fit.expression, data.symbols, data.X, data.y, evaluations=20)
+        fit = better if problem.admissible(better.expression) else fit
     return fit

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 __all__ = ["DIMENSIONLESS", "Dimension", "parse_units"]
 
