@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import sympy
@@ -70,10 +71,11 @@ def dimensionless_groups(
     rank = matrix.rank()
     if rank == 0 or matrix.row_join(wanted).rank() > rank:
         return None
-    positive, nonzero = (X > 0).all(0), (X != 0).all(0)
+    positive: list[bool] = (X > 0).all(0).tolist()
+    nonzero: list[bool] = (X != 0).all(0).tolist()
     best: tuple[tuple[float, ...], Reduction] | None = None
     for pivots in itertools.combinations(range(count), rank):
-        basis = matrix[:, list(pivots)]
+        basis: Any = matrix[:, list(pivots)]
         if basis.rank() < rank:
             continue
         others = [k for k in range(count) if k not in pivots]
@@ -104,6 +106,6 @@ def dimensionless_groups(
     return None if best is None else best[1]
 
 
-def _exact(exponent: Fraction | None) -> sympy.Rational:
+def _exact(exponent: Fraction | None) -> sympy.Expr:
     value = exponent or Fraction(0)
     return sympy.Rational(value.numerator, value.denominator)

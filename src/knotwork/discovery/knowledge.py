@@ -140,9 +140,7 @@ class Knowledge:
         named = [name for law in self.symmetries for name in law.names]
         return tuple(dict.fromkeys([*self.required, *named]))
 
-    def columns(
-        self, names: Sequence[str], constant: Sequence[int]
-    ) -> tuple[list[int], list[int]]:
+    def columns(self, names: Sequence[str], constant: Sequence[int]) -> tuple[list[int], list[int]]:
         """Return the places of the columns to leave out and of those to keep in any case.
 
         Raises

@@ -19,9 +19,7 @@ _LEVEL = 1e-3
 _KNOTS = 5
 
 
-def screened(
-    X: Array, y: Array, left_out: Sequence[int], needed: Sequence[int] = ()
-) -> list[int]:
+def screened(X: Array, y: Array, left_out: Sequence[int], needed: Sequence[int] = ()) -> list[int]:
     """List the columns worth searching: all that may be if they are few, else those that show.
 
     A column shows if smooth functions of it explain a part of y, of its rank, or of the size of
