@@ -71,8 +71,8 @@ def dimensionless_groups(
     rank = matrix.rank()
     if rank == 0 or matrix.row_join(wanted).rank() > rank:
         return None
-    positive: list[bool] = (X > 0).all(0).tolist()
-    nonzero: list[bool] = (X != 0).all(0).tolist()
+    positive = [bool((column > 0).all()) for column in X.T]
+    nonzero = [bool((column != 0).all()) for column in X.T]
     best: tuple[tuple[float, ...], Reduction] | None = None
     for pivots in itertools.combinations(range(count), rank):
         basis: Any = matrix[:, list(pivots)]
