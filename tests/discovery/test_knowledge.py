@@ -68,27 +68,30 @@ def test_dimensionless_groups():
     dimensions = [parse_units(text) for text in ("m", "m/s", "m/s^2", "")]
     found = dimensionless_groups(symbols, np.ones((9, 4)), dimensions, parse_units("s"))
     units = dict(zip([s.name for s in symbols], dimensions, strict=True))
-    assert len(found.features) == 2
-    for feature in found.features:
-        assert consistent(feature, units, DIMENSIONLESS)
-    assert consistent(found.prefactor, units, parse_units("s"))
+    assert len(found) > 1
+    assert len({reduction.prefactor for reduction in found}) == len(found)
+    for reduction in found:
+        assert len(reduction.features) == 2
+        assert consistent(reduction.prefactor, units, parse_units("s"))
+        for feature in reduction.features:
+            assert consistent(feature, units, DIMENSIONLESS)
 
 
 def test_groups_only_where_they_can_be_made_and_evaluated():
     units = [parse_units("m"), parse_units("m^2")]
-    assert dimensionless_groups((x, y), X[:, :2], units, parse_units("s")) is None
-    assert dimensionless_groups((x, y), X[:, :2], [DIMENSIONLESS] * 2, DIMENSIONLESS) is None
+    assert dimensionless_groups((x, y), X[:, :2], units, parse_units("s")) == ()
+    assert dimensionless_groups((x, y), X[:, :2], [DIMENSIONLESS] * 2, DIMENSIONLESS) == ()
     # x has both signs: no root of it may be taken, and it must not be divided by.
     mixed = np.column_stack([X[:, 0] - 2, X[:, 1]])
     mixed[0, 0] = 0.0
-    found = dimensionless_groups((x, y), mixed, units, parse_units("m"))
+    (found,) = dimensionless_groups((x, y), mixed, units, parse_units("m"))
     assert found.prefactor == sympy.sqrt(y)
     assert found.features == (x / sympy.sqrt(y),)
 
 
 def test_groups_are_proposed_only_if_all_units_are_known():
     units = {"x": "m", "y": "m", "z": "s"}
-    assert len(rules(units=units, target_units="m/s").reductions()) == 1
+    assert len(rules(units=units, target_units="m/s").reductions()) >= 1
     assert rules(units=units).reductions() == ()
     assert rules(units={"x": "m"}, target_units="m/s").reductions() == ()
 

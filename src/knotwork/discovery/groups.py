@@ -24,6 +24,8 @@ __all__ = ["dimensionless_groups"]
 
 Array = NDArray[np.float64]
 _MOST_INPUTS = 12
+# Every one costs a search of its own.
+_MOST = 2
 
 
 def dimensionless_groups(
@@ -31,11 +33,12 @@ def dimensionless_groups(
     X: Array,
     dimensions: Sequence[Dimension],
     target: Dimension,
-) -> Reduction | None:
-    """Return the reduction to dimensionless groups.
+) -> tuple[Reduction, ...]:
+    """List reductions to dimensionless groups, those with the plainest exponents first.
 
-    Of all sets of inputs that can serve to free the others of their dimensions the one is taken
-    whose exponents are plainest and can be evaluated on all rows.
+    Any set of inputs with independent dimensions can serve to free the others of theirs. All give
+    the same problem in other variables, but F may be plain in one and not in another: of those
+    that can be evaluated on all rows a few with different prefactors are listed.
 
     Parameters
     ----------
@@ -47,8 +50,8 @@ def dimensionless_groups(
 
     Returns
     -------
-    Reduction or None
-        None if nothing has a dimension, if the target's cannot be made of the inputs' (the law
+    tuple of Reduction
+        Empty if nothing has a dimension, if the target's cannot be made of the inputs' (the law
         then has a constant that carries one), or with more than 12 inputs.
 
     Examples
@@ -57,23 +60,23 @@ def dimensionless_groups(
     >>> names = sympy.symbols("v r g", positive=True)
     >>> units = [parse_units(text) for text in ("m/s", "m", "m/s^2")]
     >>> found = dimensionless_groups(names, np.ones((5, 3)), units, parse_units("m"))
-    >>> found.prefactor, found.features
-    (r, (g*r/v**2,))
+    >>> [(reduction.prefactor, reduction.features) for reduction in found]
+    [(r, (g*r/v**2,)), (v**2/g, (g*r/v**2,))]
     """
     bases = sorted({name for dimension in (*dimensions, target) for name in dimension})
     count = len(symbols)
     if not bases or count > _MOST_INPUTS:
-        return None
+        return ()
     matrix = sympy.Matrix(
         [[_exact(dimension.get(name)) for dimension in dimensions] for name in bases]
     )
     wanted = sympy.Matrix([_exact(target.get(name)) for name in bases])
     rank = matrix.rank()
     if rank == 0 or matrix.row_join(wanted).rank() > rank:
-        return None
+        return ()
     positive = [bool((column > 0).all()) for column in X.T]
     nonzero = [bool((column != 0).all()) for column in X.T]
-    best: tuple[tuple[float, ...], Reduction] | None = None
+    found: list[tuple[tuple[float, ...], Reduction]] = []
     for pivots in itertools.combinations(range(count), rank):
         basis: Any = matrix[:, list(pivots)]
         if basis.rank() < rank:
@@ -93,17 +96,17 @@ def dimensionless_groups(
             continue
         sizes = [float(abs(power)) for row in powers for power in row]
         broken = sum(not power.is_integer for row in powers for power in row)
-        worth = (float(broken), float(sum(sizes)), max(sizes))
-        if best is None or worth < best[0]:
-            products = [
-                sympy.Mul(*[symbols[k] ** power for k, power in zip(pivots, row, strict=True)])
-                for row in powers
-            ]
-            features = tuple(
-                symbols[k] * part for k, part in zip(others, products[1:], strict=True)
-            )
-            best = (worth, Reduction(features, products[0]))
-    return None if best is None else best[1]
+        products = [
+            sympy.Mul(*[symbols[k] ** power for k, power in zip(pivots, row, strict=True)])
+            for row in powers
+        ]
+        features = tuple(symbols[k] * part for k, part in zip(others, products[1:], strict=True))
+        worth = (float(broken), sum(sizes), max(sizes))
+        found.append((worth, Reduction(features, products[0])))
+    chosen: dict[sympy.Expr, Reduction] = {}
+    for _, reduction in sorted(found, key=lambda entry: entry[0]):
+        chosen.setdefault(reduction.prefactor, reduction)
+    return tuple(chosen.values())[:_MOST]
 
 
 def _exact(exponent: Fraction | None) -> sympy.Expr:

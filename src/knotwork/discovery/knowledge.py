@@ -248,13 +248,13 @@ class Rules:
 
     def reductions(self) -> tuple[Reduction, ...]:
         """Return the reductions that follow: to dimensionless groups, and by the symmetries."""
-        found = [self._groups(), self._symmetric()]
-        return tuple(reduction for reduction in found if reduction is not None)
+        symmetric = self._symmetric()
+        return self._groups() + (() if symmetric is None else (symmetric,))
 
-    def _groups(self) -> Reduction | None:
+    def _groups(self) -> tuple[Reduction, ...]:
         target, names = self.knowledge.target, [symbol.name for symbol in self.symbols]
         if target is None or not set(names) <= set(self._units):
-            return None
+            return ()
         dimensions = [self._units[name] for name in names]
         return dimensionless_groups(self.symbols, self.X, dimensions, target)
 
