@@ -235,3 +235,32 @@ def test_interrupted_then_resumed(tmp_path):
     assert before > 0
     assert run(*options, "--resume", "--budget", 5).exit_code == 0
     assert len(json.loads((out / "search.json").read_text())["formulas"]) >= before
+
+
+def test_what_is_known_is_kept_to(tmp_path):
+    path = tmp_path / "rows.csv"
+    rows = np.column_stack([X, X[:, 0] / X[:, 1] ** 2])
+    np.savetxt(path, rows, delimiter=",", header="mass,my radius,pull", comments="")
+    known = ["--units", "mass=kg", "--units", "my radius=m", "--units", "pull=m/s^2"]
+    known += ["--require", "mass", "--symmetry", "even in my radius"]
+    result = run("discover", path, "--target", "pull", "--budget", 10, *known)
+    assert result.exit_code == 0, result.output
+    assert "pull = 1.0*mass/my radius**2" in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--units", "mass"], "COLUMN=UNIT, as v=m/s; got 'mass'"),
+        (["--units", "mass=kg", "--units", "mass=g"], "'mass' twice"),
+        (["--units", "mess=kg"], "'mess', which is no input.*Did you mean 'mass'"),
+        (["--units", "force=kg*"], "target_units: unit 'kg\\*'"),
+        (["--require", "force"], "'force', which is no input"),
+        (["--forbid", "mass,my radius"], "every input"),
+        (["--symmetry", "round in mass"], "must be 'even in x'"),
+    ],
+)
+def test_what_cannot_be_known_is_one_line(table, options, message):
+    result = run("discover", table, "--target", "force", *options)
+    assert result.exit_code == 2
+    assert re.search(message, result.stderr.strip().splitlines()[-1])

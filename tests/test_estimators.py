@@ -32,3 +32,12 @@ def test_names_of_a_frame():
     assert str(model.expression_) == "mass*speed**2"
     assert list(model.feature_names_in_) == ["mass", "speed"]
     assert len(model.front_) >= 1
+
+
+def test_what_is_known_goes_into_the_search():
+    known = {"units": {"x_1": "kg", "x_2": "m"}, "required": ["x_2"]}
+    targets = np.column_stack([X[:, 0] * X[:, 1], X[:, 0] / X[:, 1] ** 2])
+    model = FormulaRegressor(budget=10, target_units=["kg*m", "m/s^2"], **known).fit(X, targets)
+    assert [str(formula) for formula in model.formula_] == ["x_1*x_2", "1.0*x_1/x_2**2"]
+    with pytest.raises(ValueError, match=r"target_units .* each of 2 targets; got 1"):
+        FormulaRegressor(target_units=["kg"]).fit(X, targets)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,14 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Functions that formulas may contain.
     max_complexity : int, optional
         The most complex formula to consider.
+    units : mapping of str to str, optional
+        Units of inputs by name; see `discover`, as for all that follow.
+    target_units : str, optional
+        Or a list of them, one for each target.
+    required, forbidden : sequences of str, optional
+        Inputs that must matter in every formula, and inputs that must not occur.
+    symmetries : sequence of str, optional
+        As ``"even in x_1"``.
 
     Attributes
     ----------
@@ -61,12 +69,22 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         n_jobs: int | None = None,
         library: Sequence[str] | None = None,
         max_complexity: int | None = None,
+        units: Mapping[str, str] | None = None,
+        target_units: str | Sequence[str] | None = None,
+        required: Sequence[str] | None = None,
+        forbidden: Sequence[str] | None = None,
+        symmetries: Sequence[str] | None = None,
     ) -> None:
         self.budget = budget
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.library = library
         self.max_complexity = max_complexity
+        self.units = units
+        self.target_units = target_units
+        self.required = required
+        self.forbidden = forbidden
+        self.symmetries = symmetries
 
     def fit(self, X: Any, y: Any) -> FormulaRegressor:
         """Search for a formula for each target.
@@ -84,14 +102,16 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         names = getattr(self, "feature_names_in_", None)
         names = None if names is None else [str(name) for name in names]
         targets = np.asarray(y, dtype=np.float64)
+        target_units = self._target_units(1 if targets.ndim == 1 else targets.shape[1])
         self._single = targets.ndim == 1
         self._constant: list[float | None] = []
         found: list[Discovery | None] = []
-        for column in targets.reshape(len(targets), -1).T:
+        columns = targets.reshape(len(targets), -1).T
+        for column, unit in zip(columns, target_units, strict=True):
             # Two rows, or a constant target, make no law but are no error in scikit-learn either.
             small = len(column) < FEWEST_ROWS or np.ptp(column) == 0
             self._constant.append(float(column.mean()) if small else None)
-            found.append(None if small else self._search(inputs, column, seed, names))
+            found.append(None if small else self._search(inputs, column, seed, names, unit))
         self.discovery_ = found[0] if self._single else found
         formulas = [None if one is None else one.best for one in found]
         fronts: list[list[Formula]] = [[] if one is None else one.front for one in found]
@@ -107,7 +127,19 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.expression_ = expressions[0] if self._single else expressions
         return self
 
-    def _search(self, X: Array, y: Array, seed: int, names: list[str] | None) -> Discovery:
+    def _target_units(self, count: int) -> list[str | None]:
+        if self.target_units is None or isinstance(self.target_units, str):
+            return [self.target_units] * count
+        if len(self.target_units) != count:
+            raise ValueError(
+                f"target_units must be one unit, or one for each of {count} targets; got "
+                f"{len(self.target_units)}."
+            )
+        return list(self.target_units)
+
+    def _search(
+        self, X: Array, y: Array, seed: int, names: list[str] | None, target_units: str | None
+    ) -> Discovery:
         return discover(
             X,
             y,
@@ -117,6 +149,11 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             n_jobs=self.n_jobs,
             library=self.library,
             max_complexity=self.max_complexity,
+            units=self.units,
+            target_units=target_units,
+            required=self.required,
+            forbidden=self.forbidden,
+            symmetries=self.symmetries,
             progress=False,
         )
 

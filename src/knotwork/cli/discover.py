@@ -36,6 +36,19 @@ def _listed(text: str | None) -> list[str] | None:
     return None if text is None else [part.strip() for part in text.split(",")]
 
 
+def _units(entries: Sequence[str]) -> dict[str, str]:
+    """Read ``column=unit``; no unit has an equals sign, but a column's name may."""
+    found: dict[str, str] = {}
+    for entry in entries:
+        name, sign, unit = entry.rpartition("=")
+        if not sign:
+            raise click.UsageError(f"--units must be COLUMN=UNIT, as v=m/s; got {entry!r}.")
+        if name.strip() in found:
+            raise click.UsageError(f"--units has {name.strip()!r} twice.")
+        found[name.strip()] = unit
+    return found
+
+
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--target", required=True, help="Column to explain.")
@@ -47,6 +60,19 @@ def _listed(text: str | None) -> list[str] | None:
 @click.option("--max-complexity", type=int, help="The most complex formula to consider.")
 @click.option("--robust", is_flag=True, help="Let single outliers count less.")
 @click.option("--integers", is_flag=True, help="Round constants to whole numbers only.")
+@click.option(
+    "--units",
+    multiple=True,
+    metavar="COLUMN=UNIT",
+    help="Unit of an input or of the target, as v=m/s; once for each column.",
+)
+@click.option("--require", help="Inputs that must matter in every formula, as A,B.")
+@click.option("--forbid", help="Inputs that must not occur, as A,B.")
+@click.option(
+    "--symmetry",
+    multiple=True,
+    help="What formulas must obey: 'even in A', 'odd in A' or 'symmetric in A, B'; repeatable.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -64,6 +90,10 @@ def discover(
     max_complexity: int | None,
     robust: bool,
     integers: bool,
+    units: tuple[str, ...],
+    require: str | None,
+    forbid: str | None,
+    symmetry: tuple[str, ...],
     out: Path | None,
     resume: bool,
 ) -> None:
@@ -75,6 +105,8 @@ def discover(
     """
     if resume and out is None:
         raise click.UsageError("--resume needs --out, the folder of the search to go on with.")
+    dimensions = _units(units)
+    target_units = dimensions.pop(target, None)
     if out is not None:
         check_folder(out)
     table = read_table(data, target=target, inputs=_listed(inputs))
@@ -93,6 +125,11 @@ def discover(
             max_complexity=max_complexity,
             robust=robust,
             integers=integers,
+            units=dimensions,
+            target_units=target_units,
+            required=_listed(require),
+            forbidden=_listed(forbid),
+            symmetries=symmetry,
             progress=watch,
             state=None if out is None else out / _STATE,
             resume=resume,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from os import PathLike
@@ -19,6 +19,7 @@ from .clock import Clock, OutOfTime
 from .complexity import complexity, description_length
 from .formula import Formula
 from .front import finished
+from .knowledge import Knowledge, Rules
 from .outliers import ordinary_rows
 from .problem import Problem
 from .progress import ProgressLine
@@ -168,6 +169,11 @@ def discover(
     max_complexity: int | None = None,
     robust: bool = False,
     integers: bool = False,
+    units: Mapping[str, str] | None = None,
+    target_units: str | None = None,
+    required: Sequence[str] | None = None,
+    forbidden: Sequence[str] | None = None,
+    symmetries: Sequence[str] | None = None,
     state: str | PathLike[str] | None = None,
     resume: bool = False,
 ) -> Discovery:
@@ -202,6 +208,16 @@ def discover(
         the most, and fit constants by a loss that grows linearly for large errors.
     integers : bool
         Round constants to whole numbers only.
+    units : mapping of str to str, optional
+        Units of inputs by their names, as ``{"v": "m/s"}``; an input without one may have any.
+        Formulas must be right in their dimensions: exact numbers have none, fitted constants may
+        carry any and are not rounded where they do.
+    target_units : str, optional
+        The target's unit. With those of all inputs, dimensionless groups are tried first.
+    required, forbidden : sequences of str, optional
+        Inputs that must matter in every formula, and inputs that must not occur.
+    symmetries : sequence of str, optional
+        What formulas must obey: ``"even in x"``, ``"odd in x"`` or ``"symmetric in a, b"``.
     state : path, optional
         File in which the search keeps what it found and tried.
     resume : bool
@@ -246,28 +262,42 @@ def discover(
             f"y must have one column; got {targets.shape[1]}. Call discover for each, or use "
             "FormulaRegressor, which takes several."
         )
+    knowledge = Knowledge.read(
+        chosen,
+        units=units,
+        target_units=target_units,
+        required=required,
+        forbidden=forbidden,
+        symmetries=symmetries,
+    )
     data = prepare(inputs, targets[:, 0], chosen, seed)
-    kept = screened(data.X, data.y, data.constant)
+    kept = screened(data.X, data.y, *knowledge.columns(chosen, data.constant))
     # What took long with many rows at the start takes about as long again at the end.
     closing = min(max(_CLOSING * budget, _CLOSING_SECONDS), _MOST_CLOSING * budget) + whole.elapsed
     clock = Clock(budget - min(closing, 0.5 * budget), whole.start)
     if robust:
         data = _without_outliers(data, kept, seed, clock)
+    symbols = tuple(data.symbols[k] for k in kept)
+    scales, spread = data.scaling.inputs[kept], float(np.std(data.y)) or 1.0
+    rules = Rules(knowledge, symbols, data.X[:_MOST_ROWS, kept], scales, spread)
     problem = Problem(
         data.X[:_MOST_ROWS, kept],
         data.y[:_MOST_ROWS],
         data.X_held[:, kept],
         data.y_held,
-        tuple(data.symbols[k] for k in kept),
+        symbols,
         clock,
         robust=robust,
         integers=integers,
         largest=max_complexity,
+        admissible=rules.admits,
+        amended=rules.amended,
+        proposals=rules.reductions(),
     )
     settings = Settings(functions, seed=seed, width=width, n_jobs=n_jobs)
     kept_state = None
     if state is not None:
-        options = (seed, width, sorted(settings.names), max_complexity, robust, integers)
+        options = (seed, width, sorted(settings.names), max_complexity, robust, integers, knowledge)
         kept_state = SearchState.of(state, problem, options)
     earlier = kept_state.load(problem) if kept_state is not None and resume else []
     with nullcontext(progress) if callable(progress) else ProgressLine(budget, progress) as watch:
@@ -327,7 +357,7 @@ def _concluded(
             evidence = Evidence(fits[place], complexity(fits[place].expression))
         verdict = judge(problem, evidence, network, max(_LEAST_SECONDS, whole.left))
         formulas = {
-            k: _on_all_rows(fits[k], data, names, few=k != place and whole.left == 0)
+            k: _on_all_rows(fits[k], data, problem, names, few=k != place and whole.left == 0)
             for k in sorted(range(len(fits)), key=lambda k: k != place)
         }
         front = [formulas[k] for k in range(len(fits))]
@@ -364,11 +394,14 @@ def _best_network(problem: Problem, settings: Settings, whole: Clock) -> Surroga
     return min(networks, key=lambda surrogate: surrogate.rmse)
 
 
-def _on_all_rows(fit: Fit, data: Prepared, names: tuple[str, ...], *, few: bool) -> Formula:
+def _on_all_rows(
+    fit: Fit, data: Prepared, problem: Problem, names: tuple[str, ...], *, few: bool
+) -> Formula:
     """Fit the constants once more to all rows, in all columns' symbols; or leave it at few."""
     fit, size = replace(fit, variables=data.symbols), complexity(fit.expression)
     rows = slice(_MOST_ROWS if few else None)
     train = data.X[rows], data.y[rows]
     if len(train[1]) > _MOST_ROWS:
-        fit = fit_constants(fit.expression, data.symbols, *train, evaluations=_FINAL_EVALUATIONS)
+        better = fit_constants(fit.expression, data.symbols, *train, evaluations=_FINAL_EVALUATIONS)
+        fit = better if problem.admissible(better.expression) else fit
     return Formula.of_fit(fit, train, (data.X_held, data.y_held), names, data.scaling, size)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .complexity import complexity, description_length
 from .problem import Candidate, Problem
-from .refit import Fit, fit_constants, round_constants
+from .refit import Fit, fit_constants
 from .tape import Tape
 
 __all__ = ["finished", "pareto"]
@@ -55,8 +55,9 @@ def finished(problem: Problem, *, most: int = _KEPT) -> list[Fit]:
     for candidate in front:
         fit = Fit(candidate.expression, problem.symbols, candidate.rmse)
         if candidate.rmse > 1e-9:
-            fit = fit_constants(fit.expression, problem.symbols, problem.X, problem.y)
-            fit = round_constants(fit, problem.X, problem.y, integers=problem.integers)
+            polished = fit_constants(fit.expression, problem.symbols, problem.X, problem.y)
+            polished = problem.rounded(polished, problem.X, problem.y)
+            fit = polished if problem.admissible(polished.expression) else fit
         fits.append(_tidy(fit, problem))
     return _merged(fits, problem)
 
@@ -78,7 +79,8 @@ def _tidy(fit: Fit, problem: Problem) -> Fit:
             continue
         values = Tape(form, problem.symbols).values(problem.X)
         old = Tape(fit.expression, problem.symbols).values(problem.X)
-        if np.allclose(values, old, rtol=1e-9, atol=1e-9 * (float(np.std(problem.y)) or 1.0)):
+        same = np.allclose(values, old, rtol=1e-9, atol=1e-9 * (float(np.std(problem.y)) or 1.0))
+        if same and problem.admissible(form):
             best = Fit(form, fit.variables, fit.rmse)
     return best
 

@@ -13,6 +13,7 @@ from .clock import Clock
 from .complexity import complexity
 from .refit import EXACT, Fit, fit_constants, relative_rmse, round_constants
 from .surrogate import Surrogate
+from .symmetry import Reduction
 from .tape import Tape, with_constants
 
 __all__ = ["Candidate", "Found", "Problem"]
@@ -58,6 +59,10 @@ class Problem:
         told. 0 if not known, then only a formula that is exact ends the search.
     admissible : callable, optional
         What formulas the user allows.
+    amended : callable, optional
+        What a formula becomes before it is fitted.
+    proposals : tuple of Reduction
+        Reductions of the whole problem that are known beforehand.
     """
 
     X: Array
@@ -71,6 +76,8 @@ class Problem:
     integers: bool = False
     largest: int | None = None
     admissible: Callable[[sympy.Expr], bool] = lambda expression: True
+    amended: Callable[[sympy.Expr], sympy.Expr] = lambda expression: expression
+    proposals: tuple[Reduction, ...] = ()
     watch: Callable[[Problem], None] = lambda problem: None
     pool: list[Candidate] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
@@ -101,7 +108,10 @@ class Problem:
             If it is exact, or reaches the floor.
         """
         self.clock.check()
-        if not _sound(expression) or complexity(expression) > (self.largest or _MOST_COMPLEX):
+        if not _sound(expression):
+            return np.inf
+        expression = self.amended(expression)
+        if complexity(expression) > (self.largest or _MOST_COMPLEX):
             return np.inf
         try:
             key = _structure(expression)
@@ -134,7 +144,11 @@ class Problem:
 
     def _polished(self, fit: Fit) -> Fit:
         fit = fit_constants(fit.expression, self.symbols, self._X, self._y, robust=self.robust)
-        return round_constants(fit, self._X, self._y, integers=self.integers)
+        return self.rounded(fit, self._X, self._y)
+
+    def rounded(self, fit: Fit, X: Array, y: Array) -> Fit:
+        """Replace constants of a fit to these rows by nicer numbers, as the user allows."""
+        return round_constants(fit, X, y, integers=self.integers, allowed=self.admissible)
 
     @property
     def satisfied(self) -> bool:

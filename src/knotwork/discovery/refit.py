@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -151,7 +152,14 @@ def uncertainty(fit: Fit, X: Array, y: Array) -> tuple[Array, Array]:
     return errors, safe / (scale * np.sqrt(len(y)))
 
 
-def round_constants(fit: Fit, X: Array, y: Array, *, integers: bool = False) -> Fit:
+def round_constants(
+    fit: Fit,
+    X: Array,
+    y: Array,
+    *,
+    integers: bool = False,
+    allowed: Callable[[sympy.Expr], bool] = lambda expression: True,
+) -> Fit:
     """Replace constants by nicer numbers wherever the fit does not get significantly worse.
 
     A constant becomes 0, an integer, a small fraction, or a multiple of pi or a square root if it
@@ -165,6 +173,8 @@ def round_constants(fit: Fit, X: Array, y: Array, *, integers: bool = False) -> 
         A fitted formula and its data.
     integers : bool
         Try whole numbers only.
+    allowed : callable
+        What formulas are admissible: one that is will not be turned into one that is not.
     """
     reference, accepted = max(fit.rmse, EXACT), 0
     refused: set[float] = set()
@@ -184,8 +194,9 @@ def round_constants(fit: Fit, X: Array, y: Array, *, integers: bool = False) -> 
                 refused.add(_key(old, value))
                 continue
             # Every number made exact is one parameter less: an F test with that many degrees.
-            allowed = 1 + _STANDARD_ERRORS**2 * (accepted + 1) / len(y)
-            if trial.rmse**2 <= max(reference**2 * allowed, EXACT**2):
+            most = 1 + _STANDARD_ERRORS**2 * (accepted + 1) / len(y)
+            good = trial.rmse**2 <= max(reference**2 * most, EXACT**2)
+            if good and (allowed(trial.expression) or not allowed(fit.expression)):
                 fit, accepted = trial, accepted + 1
                 break
             refused.add(_key(old, value))

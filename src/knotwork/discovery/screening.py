@@ -19,8 +19,8 @@ _LEVEL = 1e-3
 _KNOTS = 5
 
 
-def screened(X: Array, y: Array, constant: Sequence[int]) -> list[int]:
-    """List the columns worth searching: all that vary if they are few, else those that show.
+def screened(X: Array, y: Array, left_out: Sequence[int], needed: Sequence[int] = ()) -> list[int]:
+    """List the columns worth searching: all that may be if they are few, else those that show.
 
     A column shows if smooth functions of it explain a part of y, of its rank, or of the size of
     its deviations (a factor that multiplies something of mean zero shows there only), beyond
@@ -30,17 +30,19 @@ def screened(X: Array, y: Array, constant: Sequence[int]) -> list[int]:
     Parameters
     ----------
     X, y : arrays of shape (rows, columns) and (rows,)
-    constant : sequence of int
-        Columns that do not vary.
+    left_out : sequence of int
+        Columns that do not vary, or that the user rules out.
+    needed : sequence of int
+        Columns to keep in any case.
     """
-    candidates = [k for k in range(X.shape[1]) if k not in set(constant)]
+    candidates = [k for k in range(X.shape[1]) if k not in set(left_out)]
     if len(candidates) <= _FEW:
         return candidates
     rows = np.linspace(0, len(y) - 1, min(len(y), 4000)).astype(int)
     y = y[rows]
     ranks = stats.rankdata(y) / len(y)
     features = {k: _smooth(X[rows, k]) for k in candidates}
-    chosen: list[int] = []
+    chosen = list(needed)
     threshold = _LEVEL / (3 * len(candidates))
     while len(chosen) < _MOST:
         known = np.column_stack(

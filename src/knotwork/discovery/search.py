@@ -174,6 +174,12 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
     task = replace(task, error=surrogates[0].error)
     _stop_at_noise(task, surrogates, problem, _SHORT)
     tried: list[Reduction] = []
+    for reduction in problem.proposals if task.depth == 0 else ():
+        smaller = _reduced(task, reduction)
+        tried.append(reduction)
+        if smaller is not None:
+            _solve(smaller, problem, settings)
+            _stop_at_noise(task, surrogates, problem, _SHORT)
     for surrogate in surrogates:
         if surrogate.error > 5 * task.error + 1e-3:
             continue
