@@ -10,6 +10,7 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
+from scipy.stats import chi2
 
 from ..symbolic.numbers import nice_numbers
 from .tape import Tape, with_constants
@@ -21,9 +22,12 @@ Array = NDArray[np.float64]
 # A root mean square this small beside the target's spread is rounding error.
 EXACT = 1e-10
 _EVALUATIONS = 100
-_STANDARD_ERRORS = 2.0
-_SPACING_SHARE = 0.02
-_EXACT_EFFECT = 1e-7
+# A nicer number must be ten times as likely as any other (a Bayes factor, in nats), and data this
+# unlikely beside it refuse it whatever it promises.
+_ODDS = 2.3
+_REFUSED = 1e-3
+# An effect on the output this small cannot be told from rounding.
+_EXACT_EFFECT = 5e-8
 # Singular values below this share of the largest belong to directions the data cannot see.
 _RANK = 1e-9
 
@@ -160,12 +164,15 @@ def round_constants(
     integers: bool = False,
     allowed: Callable[[sympy.Expr], bool] = lambda expression: True,
 ) -> Fit:
-    """Replace constants by nicer numbers wherever the fit does not get significantly worse.
+    """Replace constants by nicer numbers wherever the data make them likelier than others.
 
-    A constant becomes 0, an integer, a small fraction, or a multiple of pi or a square root if it
-    lies within its uncertainty, the uncertainty is far below the distance of equally nice numbers,
-    and, all others fitted again, an F test at about two standard errors does not object. Constants
-    that the data cannot tell from others become the plainest number that changes nothing.
+    A constant becomes 0, an integer, a small fraction, or a multiple of pi or a square root. Nice
+    numbers of one kind lie a certain spacing apart: that the constant falls so close to one of
+    them by chance has the odds ``spacing / (standard error * sqrt(2 pi))`` against it, and what
+    the fit loses, all others fitted again, is counted against the nicer number (a Bayes factor:
+    Jeffreys, Theory of Probability, 1961, chapter 5). A likelihood-ratio test with as many degrees
+    of freedom as numbers made exact must not object. Constants that the data cannot tell from
+    others become the plainest number that changes nothing.
 
     Parameters
     ----------
@@ -179,30 +186,51 @@ def round_constants(
     reference, accepted = max(fit.rmse, EXACT), 0
     refused: set[float] = set()
     for _ in range(40):
-        candidates = _candidates(fit, X, y, refused, integers)
-        if not candidates:
-            return fit
-        for index, value, exact in candidates:
+        for nicer in _candidates(fit, X, y, refused, integers):
             constants: list[Any] = Tape(fit.expression, fit.variables).constants.tolist()
-            old = constants[index]
-            constants[index] = exact
+            old, constants[nicer.index] = constants[nicer.index], nicer.exact
             try:
                 trial = fit_constants(
                     with_constants(fit.expression, constants), fit.variables, X, y, evaluations=20
                 )
             except ValueError:  # the nicer number makes the formula undefined, as in sqrt(-1)
-                refused.add(_key(old, value))
+                refused.add(_key(old, nicer.value))
                 continue
-            # Every number made exact is one parameter less: an F test with that many degrees.
-            most = 1 + _STANDARD_ERRORS**2 * (accepted + 1) / len(y)
-            good = trial.rmse**2 <= max(reference**2 * most, EXACT**2)
-            if good and (allowed(trial.expression) or not allowed(fit.expression)):
+            # What is lost in log likelihood by this number, and by all made exact so far.
+            error = max(trial.rmse, EXACT)
+            loss = len(y) * np.log(error / max(fit.rmse, EXACT))
+            total = len(y) * np.log(error / reference)
+            likely = loss <= nicer.evidence and 2 * total <= chi2.isf(_REFUSED, accepted + 1)
+            if likely and (allowed(trial.expression) or not allowed(fit.expression)):
                 fit, accepted = trial, accepted + 1
                 break
-            refused.add(_key(old, value))
+            refused.add(_key(old, nicer.value))
         else:
             return fit
     return fit
+
+
+@dataclass(frozen=True)
+class _Nicer:
+    """A number to try in place of a constant.
+
+    Attributes
+    ----------
+    index : int
+        Which constant.
+    value, exact
+        The number.
+    evidence : float
+        What the fit may lose by it, in nats.
+    merit : float
+        What comes first.
+    """
+
+    index: int
+    value: float
+    exact: sympy.Expr
+    evidence: float
+    merit: float
 
 
 def _key(old: float, value: float) -> float:
@@ -210,34 +238,32 @@ def _key(old: float, value: float) -> float:
     return round(old, 6) + 1e3 * round(value, 9)
 
 
-def _candidates(
-    fit: Fit, X: Array, y: Array, refused: set[float], integers: bool
-) -> list[tuple[int, float, sympy.Expr]]:
+def _candidates(fit: Fit, X: Array, y: Array, refused: set[float], integers: bool) -> list[_Nicer]:
+    """List the numbers to try in place of constants, the likeliest first."""
     values = Tape(fit.expression, fit.variables).constants
     errors, effects = uncertainty(fit, X, y)
-    found: list[tuple[float, int, float, sympy.Expr]] = []
+    found: list[_Nicer] = []
     for index, value in enumerate(values.tolist()):
         if not np.isfinite(errors[index]):
             for exact in (sympy.Integer(0), sympy.Integer(1), sympy.Integer(-1)):
-                if _key(value, float(exact)) not in refused:
-                    found.append((-3.0 + abs(abs(float(exact)) - 0.5), index, float(exact), exact))
+                merit = 1e6 - abs(abs(float(exact)) - 0.5)
+                found.append(_Nicer(index, float(exact), exact, 0.5, merit))
             continue
-        tolerance = max(_STANDARD_ERRORS * errors[index], _EXACT_EFFECT / effects[index])
-        if abs(value) <= tolerance and _key(value, 0.0) not in refused:
-            found.append((-2.0, index, 0.0, sympy.Integer(0)))
+        error = max(errors[index], _EXACT_EFFECT / effects[index])
+        # A constant is worth its place if it saves half the logarithm of the number of rows
+        # (Schwarz, Estimating the dimension of a model, Annals of Statistics 1978).
+        dispensable = 0.5 * np.log(len(y))
+        if 0.5 * (value / error) ** 2 <= dispensable:
+            found.append(_Nicer(index, 0.0, sympy.Integer(0), dispensable, 1e3))
         for nice in nice_numbers(value):
-            if integers and not nice.exact.is_Integer:
+            if nice.value == 0 or (integers and not nice.exact.is_Integer):
                 continue
-            near = abs(nice.value - value) <= tolerance
-            if (
-                near
-                and nice.value != 0
-                and tolerance <= _SPACING_SHARE * nice.spacing
-                and _key(value, nice.value) not in refused
-            ):
-                found.append((-nice.spacing, index, nice.value, nice.exact))
-    found.sort(key=lambda entry: entry[:3])
-    return [(index, value, exact) for _, index, value, exact in found]
+            evidence = float(np.log(nice.spacing / (error * np.sqrt(2 * np.pi)))) - _ODDS
+            merit = evidence - 0.5 * ((nice.value - value) / error) ** 2
+            if merit >= 0:
+                found.append(_Nicer(index, nice.value, nice.exact, evidence, merit))
+    fresh = [n for n in found if _key(values[n.index], n.value) not in refused]
+    return sorted(fresh, key=lambda nicer: (-nicer.merit, nicer.index, nicer.value))
 
 
 def replaced(fit: Fit, expression: sympy.Expr, X: Array, y: Array) -> Fit:
