@@ -63,6 +63,12 @@ class Problem:
         What a formula becomes before it is fitted.
     proposals : tuple of Reduction
         Reductions of the whole problem that are known beforehand.
+
+    Attributes
+    ----------
+    reached : float
+        The relative held-out error of the best network of the whole problem, 0 before there is
+        one.
     """
 
     X: Array
@@ -79,6 +85,7 @@ class Problem:
     amended: Callable[[sympy.Expr], sympy.Expr] = lambda expression: expression
     proposals: tuple[Reduction, ...] = ()
     watch: Callable[[Problem], None] = lambda problem: None
+    reached: float = 0.0
     pool: list[Candidate] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     visited: set[str] = field(default_factory=set)

@@ -18,6 +18,8 @@ __all__ = ["correlation_test", "predictable_share", "smooth_share"]
 Array = NDArray[np.float64]
 
 _SIGNIFICANT = 0.005
+# With so much predicted by smooth terms no network needs asking.
+_PLENTY = 0.1
 
 
 def correlation_test(predicted: Array, y: Array) -> float:
@@ -41,7 +43,7 @@ def predictable_share(problem: Problem, expression: object, clock: Clock) -> flo
     """
     share = smooth_share(problem, expression)
     rest, held = _residuals(problem, expression)
-    if not _telling(held) or len(rest) < 100:
+    if share > _PLENTY or not _telling(held) or len(rest) < 100:
         return share
     networks = fit_surrogate(problem.X, rest, starts=1, clock=clock, logarithms=False)
     return max(share, *(_share(network.predictions(problem.X_held), held) for network in networks))

@@ -167,19 +167,22 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
     _sums_of_products(task, problem, settings, quick=True)
     if problem.satisfied:
         raise Found
+    _stop_at_noise(problem, _SHORT)
     limit = 3 * task.error + 1e-3
     surrogates = _surrogates(task, problem, settings, 5 * limit)
     if surrogates[0].error > limit:
         return
+    if task.depth == 0:
+        problem.reached = min(surrogate.rmse for surrogate in surrogates)
     task = replace(task, error=surrogates[0].error)
-    _stop_at_noise(task, surrogates, problem, _SHORT)
+    _stop_at_noise(problem, _SHORT)
     tried: list[Reduction] = []
     for reduction in problem.proposals if task.depth == 0 else ():
         smaller = _reduced(task, reduction)
         tried.append(reduction)
         if smaller is not None:
             _solve(smaller, problem, settings)
-            _stop_at_noise(task, surrogates, problem, _SHORT)
+            _stop_at_noise(problem, _SHORT)
     for surrogate in surrogates:
         if surrogate.error > 5 * task.error + 1e-3:
             continue
@@ -188,8 +191,9 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
             tried.append(reduction)
             if smaller is not None:
                 _solve(smaller, problem, settings)
-                _stop_at_noise(task, surrogates, problem, _SHORT)
-    _stop_at_noise(task, surrogates, problem, _SIMPLE)
+                _stop_at_noise(problem, _SHORT)
+    if task.depth == 0:
+        _stop_at_noise(problem, _SIMPLE)
     if settings.thorough and (count <= 3 or settings.splits):
         _sums_of_products(task, problem, settings, quick=False)
     if not settings.splits:
@@ -199,16 +203,15 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
             _splits(task, surrogate, problem, settings)
 
 
-def _stop_at_noise(task: Task, surrogates: list[Surrogate], problem: Problem, parts: float) -> None:
+def _stop_at_noise(problem: Problem, parts: float) -> None:
     """End the search with a short formula as good as any network that leaves only noise."""
-    if task.depth > 0 or not problem.pool or problem.floor:
+    if not problem.pool or problem.reached == 0 or problem.floor > 0:
         return
     best = min(
         problem.pool,
         key=lambda c: description_length(max(c.rmse, c.held_out), c.complexity, len(problem.y)),
     )
-    reached = min(surrogate.rmse for surrogate in surrogates)
-    if best.held_out > _AS_GOOD * reached or best.expression in problem.doubted:
+    if best.held_out > _AS_GOOD * problem.reached or best.expression in problem.doubted:
         return
     if best.complexity > parts * len(problem.symbols):
         return
@@ -386,6 +389,7 @@ def _splits(task: Task, surrogate: Surrogate, problem: Problem, settings: Settin
     tolerance = float(np.clip(20 * surrogate.error, 5e-3, 0.1))
     for _, part in additive_splits(surrogate, task.X, rng, tolerance)[:3]:
         _divide(task, surrogate, part, problem, settings)
+        _stop_at_noise(problem, _SIMPLE)
 
 
 def _divide(
