@@ -179,6 +179,10 @@ def _tell(found: Discovery, target: str) -> None:
         say(f"{target} = {found.best}", "bold green", whole=True)
         for constant in found.best.constants:
             say(f"  {constant}")
+    if found.rivals and found.verdict != "no signal":
+        say("\nthe rows do not tell it from")
+        for rival in found.rivals:
+            say(f"  {target} = {rival}", whole=True)
     say(f"{found.elapsed:.1f} s; {found.note}.")
     if not found.complete:
         note("the search had not come to its end; more time may find more (--budget, --resume).")

@@ -38,6 +38,13 @@ _ABOUT_FRONT = (
 )
 
 
+_ABOUT_RIVALS = (
+    "Formulas of another form that describe the rows about as well: the odds of the choice against "
+    "each are under twenty to one. What all say alike is sure; where they differ, only more rows, "
+    "or rows from elsewhere, can decide."
+)
+
+
 def html_report(found: Discovery, target: str, source: str) -> str:
     """Return the page.
 
@@ -60,6 +67,7 @@ def html_report(found: Discovery, target: str, source: str) -> str:
             f"<p>{_ABOUT_FRONT}</p>",
             _front(found),
             _svg(found.plot()),
+            *_rivals(found, target),
             "<h2>Constants</h2>",
             _constants(found.best),
             "<h2>Code</h2>",
@@ -118,6 +126,15 @@ def _front(found: Discovery) -> str:
         '<th class="number">held-out R²</th><th class="number">beyond</th>'
         f"<th>formula</th></tr>{''.join(rows)}</table>"
     )
+
+
+def _rivals(found: Discovery, target: str) -> list[str]:
+    if not found.rivals:
+        return []
+    rows = "".join(
+        f'<p class="formula">{escape(target)} = {escape(str(rival))}</p>' for rival in found.rivals
+    )
+    return ["<h2>As good on these rows</h2>", f"<p>{_ABOUT_RIVALS}</p>", rows]
 
 
 def _constants(formula: Formula) -> str:

@@ -16,14 +16,14 @@ from .._checks import MOST_SEED, check_integer, check_number
 from ..functions import DEFAULT_NAMES, SymbolicFunction, resolve
 from ..network import KAN
 from .clock import Clock, OutOfTime
-from .complexity import complexity, description_length
+from .complexity import complexity
 from .formula import Formula
-from .front import finished
+from .front import finished, rivals_of
 from .knowledge import Knowledge, Rules
 from .outliers import ordinary_rows
 from .problem import Problem
 from .progress import ProgressLine
-from .refit import Fit, fit_constants
+from .refit import Fit, fit_constants, relative_error
 from .rows import Prepared, prepare, read_columns
 from .screening import screened
 from .search import Settings, solve
@@ -58,6 +58,10 @@ class Discovery:
         The default choice: least description length. None if nothing could be fitted.
     front : list of Formula
         Simplest first; each is more accurate than all before it.
+    rivals : list of Formula
+        Formulas of another form than the default choice that describe the rows as well: its odds
+        against each are under twenty to one. What they say alike is sure, where they differ more
+        rows or rows from elsewhere must decide.
     verdict : Verdict
         "formula", "no formula found" or "no signal"; a string with `reasons`.
     network : KAN or None
@@ -74,6 +78,7 @@ class Discovery:
 
     best: Formula | None
     front: list[Formula]
+    rivals: list[Formula]
     verdict: Verdict
     network: KAN | None
     network_error: float
@@ -152,6 +157,9 @@ class Discovery:
         for formula in self.front:
             mark = ">" if formula is self.best else " "
             lines.append(f"{mark} {formula.complexity:4d}  {formula.rmse:9.3g}  {formula}")
+        if self.rivals:
+            lines.append("the rows do not tell the choice from")
+            lines += [f"  {f.complexity:4d}  {f.rmse:9.3g}  {f}" for f in self.rivals]
         return "\n".join(lines)
 
 
@@ -346,14 +354,14 @@ def _concluded(
     complete: bool,
     whole: Clock,
 ) -> Discovery:
-    network = _best_network(problem, settings, whole)
     with np.errstate(all="ignore"):
+        network = _best_network(problem, settings, whole)
         fits = finished(problem)
-        rows = len(problem.y)
-        worth = [description_length(fit.rmse, complexity(fit.expression), rows) for fit in fits]
-        place = int(np.argmin(worth)) if fits else -1
+        place = int(np.argmin([problem.worth(fit) for fit in fits])) if fits else -1
         evidence = None
+        rivals: list[Fit] = []
         if fits:
+            rivals = rivals_of(fits[place], problem)
             evidence = Evidence(fits[place], complexity(fits[place].expression))
         verdict = judge(problem, evidence, network, max(_LEAST_SECONDS, whole.left))
         formulas = {
@@ -361,14 +369,14 @@ def _concluded(
             for k in sorted(range(len(fits)), key=lambda k: k != place)
         }
         front = [formulas[k] for k in range(len(fits))]
+        others = [_on_all_rows(fit, data, problem, names, few=whole.left == 0) for fit in rivals]
     error = np.nan
     if network is not None:
-        predicted = network.predictions(problem.X_held)
-        spread = float(np.std(problem.y_held)) or 1.0
-        error = float(np.sqrt(np.mean((predicted - problem.y_held) ** 2))) / spread
+        error = relative_error(network.predictions(problem.X_held), problem.y_held)
     return Discovery(
         best=front[place] if front else None,
         front=front,
+        rivals=others,
         verdict=verdict,
         network=network.model if network is not None else None,
         network_error=error,
@@ -382,7 +390,7 @@ def _concluded(
 
 def _best_network(problem: Problem, settings: Settings, whole: Clock) -> Surrogate | None:
     """Return the network of the whole problem; fit one if the search ended before it had any."""
-    networks = [s for s in problem.networks if s.model.input_count == len(problem.symbols)]
+    networks = problem.networks
     if not networks:
         clock = Clock(max(_LEAST_SECONDS, whole.left))
         try:
@@ -391,7 +399,9 @@ def _best_network(problem: Problem, settings: Settings, whole: Clock) -> Surroga
             )
         except OutOfTime:
             return None
-    return min(networks, key=lambda surrogate: surrogate.rmse)
+    return min(
+        networks, key=lambda s: relative_error(s.predictions(problem.X_held), problem.y_held)
+    )
 
 
 def _on_all_rows(

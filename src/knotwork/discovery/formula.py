@@ -207,7 +207,7 @@ class Formula:
         return network_of(self.scaled, [sympy.Symbol(name) for name in self.variables])
 
     def __str__(self) -> str:
-        return str(self.rounded())
+        return sympy.sstr(self.rounded(), full_prec=False)
 
     def _repr_latex_(self) -> str:
         return f"${self.latex()}$"

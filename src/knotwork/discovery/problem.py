@@ -10,7 +10,7 @@ import sympy
 from numpy.typing import NDArray
 
 from .clock import Clock
-from .complexity import complexity
+from .complexity import complexity, description_length
 from .refit import EXACT, Fit, fit_constants, relative_rmse, round_constants
 from .surrogate import Surrogate
 from .symmetry import Reduction
@@ -66,9 +66,8 @@ class Problem:
 
     Attributes
     ----------
-    reached : float
-        The relative held-out error of the best network of the whole problem, 0 before there is
-        one.
+    networks : list of Surrogate
+        Those of the whole problem.
     """
 
     X: Array
@@ -85,7 +84,7 @@ class Problem:
     amended: Callable[[sympy.Expr], sympy.Expr] = lambda expression: expression
     proposals: tuple[Reduction, ...] = ()
     watch: Callable[[Problem], None] = lambda problem: None
-    reached: float = 0.0
+    networks: list[Surrogate] = field(default_factory=list)
     pool: list[Candidate] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     visited: set[str] = field(default_factory=set)
@@ -96,10 +95,12 @@ class Problem:
         rows = np.linspace(0, len(self.y) - 1, min(len(self.y), _FIT_ROWS)).astype(int)
         self._X, self._y = self.X[rows], self.y[rows]
 
-    @property
-    def networks(self) -> list[Surrogate]:
-        """All surrogates that were fitted, those of the problem itself first."""
-        return [surrogate for found in self.surrogates.values() for surrogate in found]
+    def worth(self, fit: Fit | Candidate) -> float:
+        """Return the description length of the rows, those held out too, by a fitted formula."""
+        held = relative_rmse(fit.expression, self.symbols, self.X_held, self.y_held)
+        counts = len(self.y), len(self.y_held)
+        squares = (counts[0] * fit.rmse**2 + counts[1] * held**2) / sum(counts)
+        return description_length(float(np.sqrt(squares)), complexity(fit.expression), sum(counts))
 
     @property
     def best_error(self) -> float:

@@ -125,8 +125,12 @@ def relative_rmse(
     expression: sympy.Expr, variables: tuple[sympy.Symbol, ...], X: Array, y: Array
 ) -> float:
     """Return the root mean square of the errors over the targets' standard deviation."""
-    values = Tape(expression, variables).values(X)
-    error = float(np.sqrt(np.mean((values - y) ** 2))) / (float(np.std(y)) or 1.0)
+    return relative_error(Tape(expression, variables).values(X), y)
+
+
+def relative_error(predicted: Array, y: Array) -> float:
+    """Return the same of predictions; infinite if one of them is not finite."""
+    error = float(np.sqrt(np.mean((predicted - y) ** 2))) / (float(np.std(y)) or 1.0)
     return error if np.isfinite(error) else np.inf
 
 

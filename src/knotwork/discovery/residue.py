@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.spatial import KDTree
 
 from .clock import Clock
 from .problem import Problem
@@ -18,6 +19,7 @@ __all__ = ["correlation_test", "predictable_share", "smooth_share"]
 Array = NDArray[np.float64]
 
 _SIGNIFICANT = 0.005
+_NEIGHBOURS = 6
 # With so much predicted by smooth terms no network needs asking.
 _PLENTY = 0.1
 
@@ -33,8 +35,8 @@ def correlation_test(predicted: Array, y: Array) -> float:
 def predictable_share(problem: Problem, expression: object, clock: Clock) -> float:
     """Return the share of a formula's residuals that a model predicts on held-out rows.
 
-    Tried are smooth terms, and a network. A share that does not differ significantly from 0 counts
-    as 0.
+    Tried are smooth terms, the nearest rows, and a network. A share that does not differ
+    significantly from 0 counts as 0.
 
     Raises
     ------
@@ -43,6 +45,7 @@ def predictable_share(problem: Problem, expression: object, clock: Clock) -> flo
     """
     share = smooth_share(problem, expression)
     rest, held = _residuals(problem, expression)
+    share = max(share, _neighbours_share(problem.X, rest, problem.X_held, held))
     if share > _PLENTY or not _telling(held) or len(rest) < 100:
         return share
     networks = fit_surrogate(problem.X, rest, starts=1, clock=clock, logarithms=False)
@@ -57,6 +60,16 @@ def smooth_share(problem: Problem, expression: object) -> float:
         return 0.0
     solution = np.linalg.lstsq(train_terms, rest, rcond=None)[0]
     return _share(held_terms @ solution, held)
+
+
+def _neighbours_share(X: Array, rest: Array, X_held: Array, held: Array) -> float:
+    """Return the share that the mean over the nearest rows predicts: of steps and corners too."""
+    if not _telling(held) or len(rest) < 10 * _NEIGHBOURS:
+        return 0.0
+    scale = X.std(0)
+    scale[scale == 0] = 1.0
+    _, nearest = KDTree(X / scale).query(X_held / scale, k=_NEIGHBOURS)
+    return _share(rest[nearest].mean(axis=1), held)
 
 
 def _residuals(problem: Problem, expression: object) -> tuple[Array, Array]:

@@ -173,7 +173,7 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
     if surrogates[0].error > limit:
         return
     if task.depth == 0:
-        problem.reached = min(surrogate.rmse for surrogate in surrogates)
+        problem.networks = surrogates
     task = replace(task, error=surrogates[0].error)
     _stop_at_noise(problem, _SHORT)
     tried: list[Reduction] = []
@@ -205,13 +205,14 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
 
 def _stop_at_noise(problem: Problem, parts: float) -> None:
     """End the search with a short formula as good as any network that leaves only noise."""
-    if not problem.pool or problem.reached == 0 or problem.floor > 0:
+    if not problem.pool or not problem.networks or problem.floor > 0:
         return
+    reached = min(surrogate.rmse for surrogate in problem.networks)
     best = min(
         problem.pool,
         key=lambda c: description_length(max(c.rmse, c.held_out), c.complexity, len(problem.y)),
     )
-    if best.held_out > _AS_GOOD * problem.reached or best.expression in problem.doubted:
+    if best.held_out > _AS_GOOD * reached or best.expression in problem.doubted:
         return
     if best.complexity > parts * len(problem.symbols):
         return

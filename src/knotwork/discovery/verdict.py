@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .clock import Clock, OutOfTime
 from .complexity import NATS
 from .problem import Problem
-from .refit import EXACT, Fit, relative_rmse
+from .refit import EXACT, Fit, relative_error, relative_rmse
 from .residue import correlation_test, predictable_share, smooth_share
 from .surrogate import Surrogate
 
@@ -89,7 +89,7 @@ def judge(
     if network is not None:
         predicted = network.predictions(X)
         tests.append(correlation_test(predicted, held))
-        network_error = _relative(predicted, held)
+        network_error = relative_error(predicted, held)
     if evidence is None:
         if min(tests) > _SIGNIFICANT:
             return _verdict(
@@ -144,8 +144,3 @@ def _plain_test(problem: Problem, fit: Fit, size: int) -> float:
         return 1.0
     X, y = np.vstack([problem.X, problem.X_held]), np.concatenate([problem.y, problem.y_held])
     return min(1.0, _PLAIN_FORMULAS * X.shape[1] ** 2 * correlation_test(fit.predict(X), y))
-
-
-def _relative(predicted: Array, y: Array) -> float:
-    error = float(np.sqrt(np.mean((predicted - y) ** 2))) / (float(np.std(y)) or 1.0)
-    return error if np.isfinite(error) else np.inf
