@@ -40,6 +40,8 @@ _AS_GOOD = 1.05
 _SHORT = 3.5
 _SIMPLE = 10
 _NOISE = 0.02
+# Transforms of which quotients are tried too.
+_QUOTIENTS = ("y", "y^2", "log")
 # An input that does so little beside others is left out at first.
 _IDLE = 0.1
 
@@ -299,7 +301,8 @@ def _sums_of_products(task: Task, problem: Problem, settings: Settings, *, quick
         target = transform.apply(y)
         for rich in levels:
             for quotients in (False, True):
-                if quotients and (rich > 1 or transform.name not in ("y", "y^2") or count > 4):
+                richest = 2 if count <= 2 else 1
+                if quotients and (rich > richest or transform.name not in _QUOTIENTS or count > 4):
                     continue
                 problem.clock.check()
                 # A target that is known to so much only needs no better sum.

@@ -61,7 +61,7 @@ def _functions(
     """List simple functions of one feature with their values and costs; 1 comes first."""
     found: list[tuple[sympy.Expr, Array, float]] = [(sympy.Integer(1), np.ones_like(x), 0.0)]
     positive, apart = bool((x > 0).all()), bool((x > 0).all() or (x < 0).all())
-    powers = {0: [1, 2], 1: [1, 2], 2: [1, 2, 3, 4], 3: [1, 2, 3, 4, 5, 6]}[rich]
+    powers = {0: [1, 2], 1: [1, 2], 2: [1, 2, 3, 4], 3: [1, 2, 3, 4, 5, 6, 8, 9, 10, 12]}[rich]
     for p in powers:
         found.append((symbol**p, x**p, 1.0 + 0.5 * abs(p - 1)))
     if apart and rich > 0:
@@ -85,6 +85,9 @@ def _functions(
             found.append((form(symbol), values(x), 2.0))
             if name == "exp" and rich > 1:
                 found.append((sympy.exp(-symbol), np.exp(-x), 2.0))
+            if name == "exp" and rich > 2:
+                found.append((sympy.exp(-2 * symbol), np.exp(-2 * x), 3.0))
+                found.append((sympy.exp(2 * symbol), np.exp(2 * x), 3.0))
             # cos^2 is 1 - sin^2, so one of them is enough.
             if name == "sin" and rich > 1:
                 found.append((form(symbol) ** 2, values(x) ** 2, 3.0))
@@ -151,8 +154,8 @@ def select_terms(
     beam : int
         Supports kept at each size.
     rich : int
-        0 for polynomials; 1 for low powers and sin, cos, exp; up to 3, with high and half
-        powers and log too.
+        0 for polynomials; 1 for low powers and sin, cos, exp; up to 3, with powers up to 12,
+        half powers and log too.
     quotients : bool
         Whether to look for quotients of sums too.
     floor : float

@@ -115,6 +115,16 @@ _LIST = (
         high=0.999999,
         needs=frozenset({"tanh"}),
     ),
+    # Shares of a whole: Hill's, Fermi's and the logistic law.
+    Transform(
+        "logit",
+        lambda y: np.log(y / (1 - y)),
+        lambda t: 1 / (1 + sympy.exp(-t)),
+        lambda t: 1 / (1 + np.exp(-t)),
+        low=1e-6,
+        high=1 - 1e-6,
+        needs=frozenset({"exp"}),
+    ),
 )
 TRANSFORMS: Mapping[str, Transform] = {transform.name: transform for transform in _LIST}
 

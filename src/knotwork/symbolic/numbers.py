@@ -32,18 +32,18 @@ def nice_numbers(value: float) -> Iterator[NiceNumber]:
     """Yield the nearest number of every kind, the plainest kind first."""
     sign, size = (-1 if value < 0 else 1), abs(value)
     yield _number(sympy.Integer(sign * round(size)), 1.0)
-    for denominator in (2, 3, 4, 5, 6, 8, 10, 12):
+    for denominator in (2, 3, 4, 5, 6, 7, 8, 9, 10, 12):
         numerator = round(size * denominator)
         yield _number(sympy.Rational(sign * numerator, denominator), 0.4 / denominator)
     decimals = round(size, 3)
     yield _number(sign * sympy.Rational(f"{decimals:.3f}"), 1e-3)
     for unit, spacing in _units():
-        for denominator in (1, 2, 3, 4, 6):
+        for denominator in (1, 2, 3, 4, 6, 8):
             numerator = round(size / float(unit) * denominator)
             if 0 < numerator <= 24:
                 exact = sign * unit * sympy.Rational(numerator, denominator)
                 yield _number(exact, spacing / denominator)
-    for unit in (sympy.pi, sympy.pi**2):
+    for unit in (sympy.pi, sympy.pi**2, sympy.log(2), sympy.log(10)):
         for denominator in (1, 2, 4, 8):
             numerator = round(size * float(unit) * denominator)
             if 0 < numerator <= 8:
@@ -61,6 +61,8 @@ def _units() -> tuple[tuple[sympy.Expr, float], ...]:
         (sympy.pi, 0.1),
         (sympy.pi**2, 0.02),
         (sympy.E, 0.02),
+        (sympy.log(2), 0.02),
+        (sympy.log(10), 0.02),
         *((root, 0.02) for root in roots),
         (sympy.sqrt(sympy.pi), 0.01),
         (sympy.sqrt(2 * sympy.pi), 0.01),
