@@ -8,7 +8,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from knotwork import FormulaRegressor
 
 
-@parametrize_with_checks([FormulaRegressor(budget=2.0)])
+@parametrize_with_checks([FormulaRegressor(budget=8.0)])
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 

@@ -28,7 +28,7 @@ _SAME = 1e-7
 _UNDECIDED = float(np.log(20))
 _NEAR = 3 * _UNDECIDED
 _RIVALS = 3
-_POLISHED = 12
+_POLISHED = 5
 # Larger fractions are left as they are written.
 _REWRITTEN = 40
 

@@ -102,11 +102,6 @@ class Problem:
         squares = (counts[0] * fit.rmse**2 + counts[1] * held**2) / sum(counts)
         return description_length(float(np.sqrt(squares)), complexity(fit.expression), sum(counts))
 
-    @property
-    def best_error(self) -> float:
-        """The smallest held-out error so far, 1 if there is none."""
-        return min((candidate.held_out for candidate in self.pool), default=1.0)
-
     def offer(self, expression: sympy.Expr) -> float:
         """Fit a formula's constants and keep it; return its relative error.
 
@@ -133,8 +128,9 @@ class Problem:
             return np.inf
         if not fit.rmse < _WORST:
             return fit.rmse
-        if fit.rmse < max(1e-6, 1.5 * self.floor) or fit.rmse < 0.8 * self.best_error:
-            fit = self._polished(fit)
+        if fit.rmse < max(1e-6, 1.5 * self.floor):
+            fit = fit_constants(fit.expression, self.symbols, self._X, self._y, robust=self.robust)
+            fit = self.rounded(fit, self._X, self._y)
         if not self.admissible(fit.expression):
             return np.inf
         self.keep(fit)
@@ -149,10 +145,6 @@ class Problem:
         self.pool.append(candidate)
         self.watch(self)
         return candidate
-
-    def _polished(self, fit: Fit) -> Fit:
-        fit = fit_constants(fit.expression, self.symbols, self._X, self._y, robust=self.robust)
-        return self.rounded(fit, self._X, self._y)
 
     def rounded(self, fit: Fit, X: Array, y: Array) -> Fit:
         """Replace constants of a fit to these rows by nicer numbers, as the user allows."""

@@ -259,7 +259,10 @@ def _candidates(fit: Fit, X: Array, y: Array, refused: set[float], integers: boo
         dispensable = 0.5 * np.log(len(y))
         if 0.5 * (value / error) ** 2 <= dispensable:
             found.append(_Nicer(index, 0.0, sympy.Integer(0), dispensable, 1e3))
-        for nice in nice_numbers(value):
+        room = float(np.log(1 / (error * np.sqrt(2 * np.pi)))) - _ODDS
+        if room < 0:
+            continue
+        for nice in nice_numbers(value, error * np.sqrt(2 * room)):
             if nice.value == 0 or (integers and not nice.exact.is_Integer):
                 continue
             evidence = float(np.log(nice.spacing / (error * np.sqrt(2 * np.pi)))) - _ODDS

@@ -28,25 +28,39 @@ class NiceNumber:
     spacing: float
 
 
-def nice_numbers(value: float) -> Iterator[NiceNumber]:
-    """Yield the nearest number of every kind, the plainest kind first."""
+def nice_numbers(value: float, within: float = math.inf) -> Iterator[NiceNumber]:
+    """Yield the nearest number of every kind, the plainest kind first.
+
+    Parameters
+    ----------
+    value : float
+    within : float
+        Numbers further away are left out, before SymPy has to write them.
+    """
     sign, size = (-1 if value < 0 else 1), abs(value)
-    yield _number(sympy.Integer(sign * round(size)), 1.0)
+
+    def near(number: float) -> bool:
+        return abs(number - size) <= within
+
+    if near(round(size)):
+        yield _number(sympy.Integer(sign * round(size)), 1.0)
     for denominator in (2, 3, 4, 5, 6, 7, 8, 9, 10, 12):
         numerator = round(size * denominator)
-        yield _number(sympy.Rational(sign * numerator, denominator), 0.4 / denominator)
+        if near(numerator / denominator):
+            yield _number(sympy.Rational(sign * numerator, denominator), 0.4 / denominator)
     decimals = round(size, 3)
-    yield _number(sign * sympy.Rational(f"{decimals:.3f}"), 1e-3)
-    for unit, spacing in _units():
+    if near(decimals):
+        yield _number(sign * sympy.Rational(f"{decimals:.3f}"), 1e-3)
+    for unit, unit_value, spacing in _units():
         for denominator in (1, 2, 3, 4, 6, 8):
-            numerator = round(size / float(unit) * denominator)
-            if 0 < numerator <= 24:
+            numerator = round(size / unit_value * denominator)
+            if 0 < numerator <= 24 and near(unit_value * numerator / denominator):
                 exact = sign * unit * sympy.Rational(numerator, denominator)
                 yield _number(exact, spacing / denominator)
-    for unit in (sympy.pi, sympy.pi**2, sympy.log(2), sympy.log(10)):
+    for unit, unit_value in _divisors():
         for denominator in (1, 2, 4, 8):
-            numerator = round(size * float(unit) * denominator)
-            if 0 < numerator <= 8:
+            numerator = round(size * unit_value * denominator)
+            if 0 < numerator <= 8 and near(numerator / denominator / unit_value):
                 yield _number(sign * sympy.Rational(numerator, denominator) / unit, 0.02)
 
 
@@ -55,9 +69,10 @@ def _number(exact: sympy.Expr, spacing: float) -> NiceNumber:
 
 
 @cache
-def _units() -> tuple[tuple[sympy.Expr, float], ...]:
+def _units() -> tuple[tuple[sympy.Expr, float, float], ...]:
+    """List numbers of which multiples are nice, with their values and spacings."""
     roots = [sympy.sqrt(n) for n in (2, 3, 5, 6, 7, 10)]
-    return (
+    units = [
         (sympy.pi, 0.1),
         (sympy.pi**2, 0.02),
         (sympy.E, 0.02),
@@ -66,7 +81,14 @@ def _units() -> tuple[tuple[sympy.Expr, float], ...]:
         *((root, 0.02) for root in roots),
         (sympy.sqrt(sympy.pi), 0.01),
         (sympy.sqrt(2 * sympy.pi), 0.01),
-    )
+    ]
+    return tuple((unit, float(unit), spacing) for unit, spacing in units)
+
+
+@cache
+def _divisors() -> tuple[tuple[sympy.Expr, float], ...]:
+    units = (sympy.pi, sympy.pi**2, sympy.log(2), sympy.log(10))
+    return tuple((unit, float(unit)) for unit in units)
 
 
 def recognise(value: float, tolerance: float) -> sympy.Expr:
