@@ -7,7 +7,8 @@ import sympy
 from knotwork import discover
 from knotwork.discovery.groups import dimensionless_groups
 from knotwork.discovery.knowledge import Knowledge, Rules
-from knotwork.discovery.refit import fit_constants, round_constants
+from knotwork.discovery.refit import fit_constants
+from knotwork.discovery.rounding import round_constants
 from knotwork.discovery.screening import screened
 from knotwork.symbolic.dimensions import consistent
 from knotwork.symbolic.units import DIMENSIONLESS, parse_units

@@ -16,14 +16,13 @@ from .._checks import MOST_SEED, check_integer, check_number
 from ..functions import DEFAULT_NAMES, SymbolicFunction, resolve
 from ..network import KAN
 from .clock import Clock, OutOfTime
-from .complexity import complexity
 from .formula import Formula
 from .front import finished, rivals_of
 from .knowledge import Knowledge, Rules
 from .outliers import ordinary_rows
 from .problem import Problem
 from .progress import ProgressLine
-from .refit import Fit, fit_constants, relative_error
+from .refit import Fit, refitted, relative_error
 from .rows import Prepared, prepare, read_columns
 from .screening import screened
 from .search import Settings, solve
@@ -298,7 +297,7 @@ def discover(
         robust=robust,
         integers=integers,
         largest=max_complexity,
-        admissible=rules.admits,
+        admissible=rules.admits if rules.restrict else None,
         amended=rules.amended,
         proposals=rules.reductions(),
     )
@@ -356,13 +355,13 @@ def _concluded(
 ) -> Discovery:
     with np.errstate(all="ignore"):
         network = _best_network(problem, settings, whole)
-        fits = finished(problem)
+        fits = finished(problem, whole)
         place = int(np.argmin([problem.worth(fit) for fit in fits])) if fits else -1
         evidence = None
         rivals: list[Fit] = []
         if fits:
-            rivals = rivals_of(fits[place], problem)
-            evidence = Evidence(fits[place], complexity(fits[place].expression))
+            rivals = rivals_of(fits[place], problem, whole)
+            evidence = Evidence(fits[place], fits[place].complexity)
         verdict = judge(problem, evidence, network, max(_LEAST_SECONDS, whole.left))
         formulas = {
             k: _on_all_rows(fits[k], data, problem, names, few=k != place and whole.left == 0)
@@ -388,17 +387,14 @@ def _concluded(
     )
 
 
-def _best_network(problem: Problem, settings: Settings, whole: Clock) -> Surrogate | None:
+def _best_network(problem: Problem, settings: Settings, whole: Clock) -> Surrogate:
     """Return the network of the whole problem; fit one if the search ended before it had any."""
     networks = problem.networks
     if not networks:
         clock = Clock(max(_LEAST_SECONDS, whole.left))
-        try:
-            networks = fit_surrogate(
-                problem.X, problem.y, starts=1, seed=settings.seed, clock=clock
-            )
-        except OutOfTime:
-            return None
+        networks = fit_surrogate(
+            problem.X, problem.y, starts=1, seed=settings.seed, clock=clock, unfinished=True
+        )
     return min(
         networks, key=lambda s: relative_error(s.predictions(problem.X_held), problem.y_held)
     )
@@ -408,10 +404,10 @@ def _on_all_rows(
     fit: Fit, data: Prepared, problem: Problem, names: tuple[str, ...], *, few: bool
 ) -> Formula:
     """Fit the constants once more to all rows, in all columns' symbols; or leave it at few."""
-    fit, size = replace(fit, variables=data.symbols), complexity(fit.expression)
+    fit, size = Fit.of(fit.expression, data.symbols, fit.rmse), fit.complexity
     rows = slice(_MOST_ROWS if few else None)
     train = data.X[rows], data.y[rows]
     if len(train[1]) > _MOST_ROWS:
-        better = fit_constants(fit.expression, data.symbols, *train, evaluations=_FINAL_EVALUATIONS)
-        fit = better if problem.admissible(better.expression) else fit
+        better = refitted(fit, *train, evaluations=_FINAL_EVALUATIONS)
+        fit = better if problem.allows(better) else fit
     return Formula.of_fit(fit, train, (data.X_held, data.y_held), names, data.scaling, size)

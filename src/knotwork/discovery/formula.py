@@ -117,8 +117,10 @@ class Formula:
         size : int
             The complexity.
         """
+        # Constants in the order of the written formula, which depends on their values.
+        fit = Fit.of(fit.expression, fit.variables, fit.rmse)
         errors, _ = uncertainty(fit, *train)
-        values = Tape(fit.expression, fit.variables).constants
+        values = fit.constants[fit.free]
         constants = tuple(
             FittedConstant(float(value), float(error))
             for value, error in zip(values, errors, strict=True)

@@ -9,10 +9,11 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
+from .clock import Clock
 from .complexity import complexity, description_length
 from .problem import Candidate, Problem
-from .refit import Fit, fit_constants
-from .tape import Tape, with_constants
+from .refit import Fit, refitted
+from .tape import with_constants
 
 __all__ = ["finished", "pareto", "rivals_of"]
 
@@ -36,7 +37,7 @@ _REWRITTEN = 40
 def pareto(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Return the candidates that no simpler one matches in error, simplest first."""
     best, found = np.inf, []
-    for candidate in sorted(candidates, key=lambda c: (c.complexity, _error(c), str(c.expression))):
+    for candidate in sorted(candidates, key=lambda c: (c.complexity, _error(c))):
         error = max(_error(candidate), _ROUNDING_ERROR)
         if error < best * 0.999:
             found.append(candidate)
@@ -48,10 +49,11 @@ def _error(candidate: Candidate) -> float:
     return max(candidate.rmse, candidate.held_out)
 
 
-def finished(problem: Problem, *, most: int = _KEPT) -> list[Fit]:
+def finished(problem: Problem, clock: Clock, *, most: int = _KEPT) -> list[Fit]:
     """Polish, round and tidy the best of a problem's candidates, simplest first.
 
-    Formulas that give the same values everywhere are merged, the simpler one stays.
+    Formulas that give the same values everywhere are merged, the simpler one stays. When the clock
+    has run out only the best is polished; the others stay as the search left them.
     """
     front = pareto(problem.pool)
     rows = len(problem.y)
@@ -59,20 +61,27 @@ def finished(problem: Problem, *, most: int = _KEPT) -> list[Fit]:
         worth = [description_length(_error(c), c.complexity, rows) for c in front]
         kept = sorted(np.argsort(worth, kind="stable")[:most].tolist())
         front = [front[k] for k in kept]
-    return _merged([_polished(candidate, problem) for candidate in front], problem)
+    best_first = sorted(front, key=lambda c: problem.worth(c.fit))
+    fits = [
+        _polished(candidate, problem) if place == 0 or clock.left > 0 else candidate.fit
+        for place, candidate in enumerate(best_first)
+    ]
+    return _merged(fits, problem)
 
 
-def rivals_of(best: Fit, problem: Problem) -> list[Fit]:
+def rivals_of(best: Fit, problem: Problem, clock: Clock) -> list[Fit]:
     """Return formulas of another form that describe the rows about as well as the best, if any."""
     limit, form = problem.worth(best), _form(best)
     near = sorted(
-        (worth, candidate.complexity, str(candidate.expression), candidate)
-        for candidate in problem.pool
-        if (worth := problem.worth(candidate)) < limit + _NEAR
+        (worth, candidate.complexity, place, candidate)
+        for place, candidate in enumerate(problem.pool)
+        if (worth := problem.worth(candidate.fit)) < limit + _NEAR
     )
     kept, values, forms = [best], [best.predict(problem.X)], {form}
     spread = float(np.std(problem.y)) or 1.0
     for *_, candidate in near[:_POLISHED]:
+        if clock.left == 0:
+            break
         fit = _polished(candidate, problem)
         predicted, form = fit.predict(problem.X), _form(fit)
         alike = any(np.allclose(predicted, v, rtol=0, atol=_SAME * spread) for v in values)
@@ -86,18 +95,21 @@ def rivals_of(best: Fit, problem: Problem) -> list[Fit]:
 
 def _form(fit: Fit) -> sympy.Expr:
     """Return the expression with a sign in place of every fitted number."""
-    count = len(Tape(fit.expression, fit.variables).constants)
-    return with_constants(fit.expression, [sympy.Symbol("constant")] * count)
+    plain = Fit.of(fit.expression, fit.variables)
+    return with_constants(plain.tape.expression, [sympy.Symbol("constant")] * len(plain.constants))
 
 
 def _polished(candidate: Candidate, problem: Problem) -> Fit:
     """Return a candidate with its constants fitted to all rows and rounded, tidied."""
-    fit = Fit(candidate.expression, problem.symbols, candidate.rmse)
-    if candidate.rmse > 1e-9:
-        polished = fit_constants(fit.expression, problem.symbols, problem.X, problem.y)
-        polished = problem.rounded(polished, problem.X, problem.y)
-        fit = polished if problem.admissible(polished.expression) else fit
-    return _tidy(fit, problem)
+    done = problem.polished.get(candidate)
+    if done is None:
+        done = candidate.fit
+        if candidate.rmse > 1e-9:
+            polished = refitted(candidate.fit, problem.X, problem.y)
+            polished = problem.rounded(polished, problem.X, problem.y)
+            done = polished if problem.allows(polished) else done
+        done = problem.polished[candidate] = _tidy(done, problem)
+    return done
 
 
 def _tidy(fit: Fit, problem: Problem) -> Fit:
@@ -120,20 +132,20 @@ def _tidy(fit: Fit, problem: Problem) -> Fit:
     forms = [form.xreplace(back) for form in forms]
     best = fit
     for form in forms:
-        if complexity(form) >= complexity(best.expression):
+        if complexity(form) >= best.complexity:
             continue
-        values = Tape(form, problem.symbols).values(problem.X)
-        old = Tape(fit.expression, problem.symbols).values(problem.X)
-        same = np.allclose(values, old, rtol=1e-9, atol=1e-9 * (float(np.std(problem.y)) or 1.0))
-        if same and problem.admissible(form):
-            best = Fit(form, fit.variables, fit.rmse)
+        other, old = Fit.of(form, fit.variables, fit.rmse), fit.predict(problem.X)
+        atol = 1e-9 * (float(np.std(problem.y)) or 1.0)
+        same = np.allclose(other.predict(problem.X), old, rtol=1e-9, atol=atol)
+        if same and problem.allows(other):
+            best = other
     return best
 
 
 def _merged(fits: Sequence[Fit], problem: Problem) -> list[Fit]:
     kept: list[tuple[Fit, Array]] = []
     spread = float(np.std(problem.y)) or 1.0
-    for fit in sorted(fits, key=lambda fit: (complexity(fit.expression), fit.rmse)):
+    for fit in sorted(fits, key=lambda fit: (fit.complexity, fit.rmse)):
         values = fit.predict(problem.X)
         alike = any(np.allclose(values, other, rtol=0, atol=_SAME * spread) for _, other in kept)
         better = all(fit.rmse < other.rmse * 0.999 for other, _ in kept)

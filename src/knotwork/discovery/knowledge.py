@@ -195,6 +195,12 @@ class Rules:
     def _judges_units(self) -> bool:
         return bool(self._units) or self.knowledge.target is not None
 
+    @property
+    def restrict(self) -> bool:
+        """Whether there is a formula that would not be admitted."""
+        known = self.knowledge
+        return self._judges_units or bool(known.required) or bool(known.symmetries)
+
     def amended(self, expression: sympy.Expr) -> sympy.Expr:
         """Return the formula with constants that carry the dimensions that it lacks."""
         if not self._judges_units:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from .clock import Clock
 from .complexity import complexity, description_length
-from .refit import EXACT, Fit, fit_constants, relative_rmse, round_constants
+from .refit import EXACT, Fit, refitted
+from .rounding import round_constants
 from .surrogate import Surrogate
 from .symmetry import Reduction
-from .tape import Tape, with_constants
 
 __all__ = ["Candidate", "Found", "Problem"]
 
@@ -24,6 +24,10 @@ _FIT_ROWS = 1000
 _MOST_COMPLEX = 120
 # A formula of so many parts an input is simple enough to be content with.
 _SIMPLE = 10
+# Formulas get a few steps each, then more if they are not far behind the best.
+_FIRST_EVALUATIONS = 10
+_EVALUATIONS = 40
+_PROMISING = 3.0
 # Worse than this nothing is kept.
 _WORST = 0.98
 
@@ -32,14 +36,19 @@ class Found(Exception):  # noqa: N818 - it ends a search, it is not an error
     """A formula that is exact, or as good as the data allow: nothing is left to search for."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """A fitted formula with its errors, relative to the target's standard deviation."""
 
-    expression: sympy.Expr
+    fit: Fit
     rmse: float
     held_out: float
     complexity: int
+
+    @property
+    def expression(self) -> sympy.Expr:
+        """The formula."""
+        return self.fit.expression
 
 
 @dataclass
@@ -80,7 +89,7 @@ class Problem:
     robust: bool = False
     integers: bool = False
     largest: int | None = None
-    admissible: Callable[[sympy.Expr], bool] = lambda expression: True
+    admissible: Callable[[sympy.Expr], bool] | None = None
     amended: Callable[[sympy.Expr], sympy.Expr] = lambda expression: expression
     proposals: tuple[Reduction, ...] = ()
     watch: Callable[[Problem], None] = lambda problem: None
@@ -90,17 +99,22 @@ class Problem:
     visited: set[str] = field(default_factory=set)
     doubted: set[sympy.Expr] = field(default_factory=set)
     surrogates: dict[str, list[Surrogate]] = field(default_factory=dict)
+    polished: dict[Candidate, Fit] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rows = np.linspace(0, len(self.y) - 1, min(len(self.y), _FIT_ROWS)).astype(int)
         self._X, self._y = self.X[rows], self.y[rows]
 
-    def worth(self, fit: Fit | Candidate) -> float:
+    def worth(self, fit: Fit) -> float:
         """Return the description length of the rows, those held out too, by a fitted formula."""
-        held = relative_rmse(fit.expression, self.symbols, self.X_held, self.y_held)
+        held = fit.error(self.X_held, self.y_held)
         counts = len(self.y), len(self.y_held)
         squares = (counts[0] * fit.rmse**2 + counts[1] * held**2) / sum(counts)
-        return description_length(float(np.sqrt(squares)), complexity(fit.expression), sum(counts))
+        return description_length(float(np.sqrt(squares)), fit.complexity, sum(counts))
+
+    def allows(self, fit: Fit) -> bool:
+        """Return whether a formula is one that the user allows."""
+        return self.admissible is None or self.admissible(fit.expression)
 
     def offer(self, expression: sympy.Expr) -> float:
         """Fit a formula's constants and keep it; return its relative error.
@@ -117,21 +131,22 @@ class Problem:
         if complexity(expression) > (self.largest or _MOST_COMPLEX):
             return np.inf
         try:
-            key = _structure(expression)
-            if key in self.seen:
-                return np.inf
-            self.seen.add(key)
-            fit = fit_constants(
-                expression, self.symbols, self._X, self._y, robust=self.robust, evaluations=40
-            )
+            fit = Fit.of(expression, self.symbols)
         except ValueError:
             return np.inf
+        key = fit.tape.form(fit.constants)
+        if key in self.seen:
+            return np.inf
+        self.seen.add(key)
+        fit = refitted(fit, self._X, self._y, robust=self.robust, evaluations=_FIRST_EVALUATIONS)
         if not fit.rmse < _WORST:
             return fit.rmse
+        if fit.rmse < _PROMISING * min((c.rmse for c in self.pool), default=np.inf):
+            fit = refitted(fit, self._X, self._y, robust=self.robust, evaluations=_EVALUATIONS)
         if fit.rmse < max(1e-6, 1.5 * self.floor):
-            fit = fit_constants(fit.expression, self.symbols, self._X, self._y, robust=self.robust)
+            fit = refitted(fit, self._X, self._y, robust=self.robust)
             fit = self.rounded(fit, self._X, self._y)
-        if not self.admissible(fit.expression):
+        if not self.allows(fit):
             return np.inf
         self.keep(fit)
         if fit.rmse < EXACT:
@@ -140,8 +155,8 @@ class Problem:
 
     def keep(self, fit: Fit) -> Candidate:
         """Add a fitted formula to the pool."""
-        held = relative_rmse(fit.expression, self.symbols, self.X_held, self.y_held)
-        candidate = Candidate(fit.expression, fit.rmse, held, complexity(fit.expression))
+        held = fit.error(self.X_held, self.y_held)
+        candidate = Candidate(fit, fit.rmse, held, fit.complexity)
         self.pool.append(candidate)
         self.watch(self)
         return candidate
@@ -173,13 +188,3 @@ class Problem:
 
 def _sound(expression: sympy.Expr) -> bool:
     return not expression.has(sympy.nan, sympy.zoo, sympy.oo, sympy.I)
-
-
-def _structure(expression: sympy.Expr) -> str:
-    """Name a formula by its form, its constants to a few digits."""
-    count = len(Tape(expression, tuple(expression.free_symbols)).constants)
-    values = [
-        sympy.Float(c, 3)
-        for c in Tape(expression, tuple(expression.free_symbols)).constants.tolist()
-    ]
-    return str(with_constants(expression, values[:count]))

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import sympy
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
-from scipy.stats import chi2
 
-from ..symbolic.numbers import nice_numbers
+from .complexity import complexity
 from .tape import Tape, with_constants
 
-__all__ = ["Fit", "fit_constants", "round_constants"]
+__all__ = ["EXACT", "Fit", "fit_constants", "refitted", "relative_error", "uncertainty"]
 
 Array = NDArray[np.float64]
 
 # A root mean square this small beside the target's spread is rounding error.
 EXACT = 1e-10
 _EVALUATIONS = 100
-# A nicer number must be ten times as likely as any other (a Bayes factor, in nats), and data this
-# unlikely beside it refuse it whatever it promises.
-_ODDS = 2.3
-_REFUSED = 1e-3
-# An effect on the output this small cannot be told from rounding.
-_EXACT_EFFECT = 5e-8
 # Singular values below this share of the largest belong to directions the data cannot see.
 _RANK = 1e-9
 
@@ -36,22 +29,77 @@ _RANK = 1e-9
 class Fit:
     """A formula with its constants fitted.
 
+    SymPy takes longer to write a formula than its constants take to fit, so the formula stays a
+    tape with values for its numbers until its `expression` is asked for.
+
     Attributes
     ----------
-    expression : sympy.Expr
-    variables : tuple of sympy.Symbol
+    tape : Tape
+    constants : array of shape (constants,)
+        Values for the tape's floating-point numbers.
+    exact : tuple of (sympy.Expr or None)
+        The number in place of each, None where it is a fitted one.
     rmse : float
         Root of the mean squared error over the rows it was fitted to, relative to the
         target's standard deviation there; infinite if the formula is not defined on some row.
     """
 
-    expression: sympy.Expr
-    variables: tuple[sympy.Symbol, ...]
+    tape: Tape
+    constants: Array
+    exact: tuple[sympy.Expr | None, ...]
     rmse: float
+
+    @classmethod
+    def of(
+        cls, expression: sympy.Expr, variables: tuple[sympy.Symbol, ...], rmse: float = np.inf
+    ) -> Fit:
+        """Return an expression as it is, all its floating-point numbers taken as fitted."""
+        tape = Tape(expression, variables)
+        return cls(tape, tape.constants, (None,) * len(tape.constants), rmse)
+
+    @property
+    def variables(self) -> tuple[sympy.Symbol, ...]:
+        """The formula's symbols in the order of the data's columns."""
+        return tuple(self.tape.variables)
+
+    @property
+    def free(self) -> NDArray[np.bool_]:
+        """Which of the constants are fitted."""
+        return np.array([number is None for number in self.exact], dtype=bool)
+
+    @cached_property
+    def expression(self) -> sympy.Expr:
+        """The formula with its constants."""
+        numbers = [
+            float(value) if number is None else number
+            for value, number in zip(self.constants, self.exact, strict=True)
+        ]
+        return with_constants(self.tape.expression, numbers)
+
+    @cached_property
+    def complexity(self) -> int:
+        """The size of the formula."""
+        whole = self.tape.expression if self.free.all() else self.expression
+        return complexity(whole)
 
     def predict(self, X: Array) -> Array:
         """Return the formula's values, shape (rows,)."""
-        return Tape(self.expression, self.variables).values(X)
+        return self.tape.values(X, self.constants)
+
+    def error(self, X: Array, y: Array) -> float:
+        """Return the root mean square of its errors over the targets' standard deviation."""
+        return relative_error(self.predict(X), y)
+
+    def with_exact(self, index: int, number: sympy.Expr) -> Fit:
+        """Return the fit with an exact number in place of a constant, errors not yet known."""
+        constants, exact = self.constants.copy(), list(self.exact)
+        constants[index], exact[index] = float(number), number
+        return Fit(self.tape, constants, tuple(exact), np.inf)
+
+    def rewritten(self, X: Array, y: Array) -> Fit:
+        """Return the fit with its exact numbers put into the formula, which may become shorter."""
+        plain = Fit.of(self.expression, self.variables)
+        return replace(plain, rmse=plain.error(X, y))
 
 
 def _residuals(tape: Tape, X: Array, y: Array, scale: float, constants: Array) -> Array:
@@ -77,20 +125,41 @@ def fit_constants(
     X, y : arrays of shape (rows, columns) and (rows,)
     robust : bool
         Weigh large errors linearly (soft L1 at the scale of the median error), against outliers.
+    evaluations : int
+        The most evaluations of the formula.
+
+    Raises
+    ------
+    ValueError
+        If the expression cannot be evaluated.
     """
-    tape = Tape(expression, variables)
+    fit = Fit.of(expression, variables)
+    return refitted(fit, X, y, robust=robust, evaluations=evaluations)
+
+
+def refitted(
+    fit: Fit, X: Array, y: Array, *, robust: bool = False, evaluations: int = _EVALUATIONS
+) -> Fit:
+    """Fit those constants of a fit that are not exact, from where they are."""
+    tape, free = fit.tape, fit.free
     scale = float(np.std(y)) or 1.0
-    start = tape.constants
-    if not np.isfinite(tape.values(X, start)).all():
-        return Fit(expression, variables, np.inf)
-    if len(start) and len(start) < len(y):
+    if not np.isfinite(fit.predict(X)).all():
+        return replace(fit, rmse=np.inf)
+    constants = fit.constants
+    if 0 < free.sum() < len(y):
+        start = constants[free]
 
-        def jacobian(constants: Array) -> Array:
-            _, slopes = tape.values_and_jacobian(X, constants)
-            return np.nan_to_num(slopes / scale, nan=0.0, posinf=1e9, neginf=-1e9)
+        def whole(values: Array) -> Array:
+            given = fit.constants.copy()
+            given[free] = values
+            return given
 
-        def residuals(constants: Array) -> Array:
-            return _residuals(tape, X, y, scale, constants)
+        def jacobian(values: Array) -> Array:
+            _, slopes = tape.values_and_jacobian(X, whole(values))
+            return np.nan_to_num(slopes[:, free] / scale, nan=0.0, posinf=1e9, neginf=-1e9)
+
+        def residuals(values: Array) -> Array:
+            return _residuals(tape, X, y, scale, whole(values))
 
         options: dict[str, Any] = {"method": "lm"}
         if robust:
@@ -108,9 +177,8 @@ def fit_constants(
             **options,
         )
         if np.isfinite(solution.x).all() and solution.cost <= _cost(residuals(start), options):
-            start = solution.x
-    fitted = with_constants(expression, start.tolist())
-    return Fit(fitted, variables, relative_rmse(fitted, variables, X, y))
+            constants = whole(solution.x)
+    return Fit(tape, constants, fit.exact, relative_error(tape.values(X, constants), y))
 
 
 def _cost(residuals: Array, options: dict[str, Any]) -> float:
@@ -121,33 +189,30 @@ def _cost(residuals: Array, options: dict[str, Any]) -> float:
     return float(scale**2 * (np.sqrt(1 + squares / scale**2) - 1).sum()) * (1 + 1e-12)
 
 
-def relative_rmse(
-    expression: sympy.Expr, variables: tuple[sympy.Symbol, ...], X: Array, y: Array
-) -> float:
-    """Return the root mean square of the errors over the targets' standard deviation."""
-    return relative_error(Tape(expression, variables).values(X), y)
-
-
 def relative_error(predicted: Array, y: Array) -> float:
-    """Return the same of predictions; infinite if one of them is not finite."""
-    error = float(np.sqrt(np.mean((predicted - y) ** 2))) / (float(np.std(y)) or 1.0)
+    """Return the root mean square of errors over the targets' standard deviation.
+
+    Infinite if a prediction is not finite.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = float(np.sqrt(np.mean((predicted - y) ** 2))) / (float(np.std(y)) or 1.0)
     return error if np.isfinite(error) else np.inf
 
 
 def uncertainty(fit: Fit, X: Array, y: Array) -> tuple[Array, Array]:
-    """Return the constants' standard errors and the size of their effect on the output.
+    """Return the fitted constants' standard errors and the size of their effect on the output.
 
     Errors follow from the Jacobian J at the solution, s^2 (J'J)^-1 with s^2 the residual variance
     (Seber and Wild, Nonlinear Regression, 1989, section 2.1.2). A constant that the data cannot
     tell from others has an infinite one.
     """
-    tape = Tape(fit.expression, fit.variables)
     scale = float(np.std(y)) or 1.0
-    values, jacobian = tape.values_and_jacobian(X, tape.constants)
-    count = len(tape.constants)
+    free = fit.free
+    count = int(free.sum())
     if count == 0:
         return np.zeros(0), np.zeros(0)
-    jacobian = np.nan_to_num(jacobian, nan=0.0, posinf=0.0, neginf=0.0)
+    values, jacobian = fit.tape.values_and_jacobian(X, fit.constants)
+    jacobian = np.nan_to_num(jacobian[:, free], nan=0.0, posinf=0.0, neginf=0.0)
     sizes = np.linalg.norm(jacobian, axis=0)
     safe = np.where(sizes > 0, sizes, 1.0)
     _, singular, directions = np.linalg.svd(jacobian / safe, full_matrices=False)
@@ -158,121 +223,3 @@ def uncertainty(fit: Fit, X: Array, y: Array) -> tuple[Array, Array]:
     unseen = np.sum(directions[~seen] ** 2, axis=0) > 1e-6
     errors[unseen | (sizes == 0)] = np.inf
     return errors, safe / (scale * np.sqrt(len(y)))
-
-
-def round_constants(
-    fit: Fit,
-    X: Array,
-    y: Array,
-    *,
-    integers: bool = False,
-    allowed: Callable[[sympy.Expr], bool] = lambda expression: True,
-) -> Fit:
-    """Replace constants by nicer numbers wherever the data make them likelier than others.
-
-    A constant becomes 0, an integer, a small fraction, or a multiple of pi or a square root. Nice
-    numbers of one kind lie a certain spacing apart: that the constant falls so close to one of
-    them by chance has the odds ``spacing / (standard error * sqrt(2 pi))`` against it, and what
-    the fit loses, all others fitted again, is counted against the nicer number (a Bayes factor:
-    Jeffreys, Theory of Probability, 1961, chapter 5). A likelihood-ratio test with as many degrees
-    of freedom as numbers made exact must not object. Constants that the data cannot tell from
-    others become the plainest number that changes nothing.
-
-    Parameters
-    ----------
-    fit, X, y
-        A fitted formula and its data.
-    integers : bool
-        Try whole numbers only.
-    allowed : callable
-        What formulas are admissible: one that is will not be turned into one that is not.
-    """
-    reference, accepted = max(fit.rmse, EXACT), 0
-    refused: set[float] = set()
-    for _ in range(40):
-        for nicer in _candidates(fit, X, y, refused, integers):
-            constants: list[Any] = Tape(fit.expression, fit.variables).constants.tolist()
-            old, constants[nicer.index] = constants[nicer.index], nicer.exact
-            try:
-                trial = fit_constants(
-                    with_constants(fit.expression, constants), fit.variables, X, y, evaluations=20
-                )
-            except ValueError:  # the nicer number makes the formula undefined, as in sqrt(-1)
-                refused.add(_key(old, nicer.value))
-                continue
-            # What is lost in log likelihood by this number, and by all made exact so far.
-            error = max(trial.rmse, EXACT)
-            loss = len(y) * np.log(error / max(fit.rmse, EXACT))
-            total = len(y) * np.log(error / reference)
-            likely = loss <= nicer.evidence and 2 * total <= chi2.isf(_REFUSED, accepted + 1)
-            if likely and (allowed(trial.expression) or not allowed(fit.expression)):
-                fit, accepted = trial, accepted + 1
-                break
-            refused.add(_key(old, nicer.value))
-        else:
-            return fit
-    return fit
-
-
-@dataclass(frozen=True)
-class _Nicer:
-    """A number to try in place of a constant.
-
-    Attributes
-    ----------
-    index : int
-        Which constant.
-    value, exact
-        The number.
-    evidence : float
-        What the fit may lose by it, in nats.
-    merit : float
-        What comes first.
-    """
-
-    index: int
-    value: float
-    exact: sympy.Expr
-    evidence: float
-    merit: float
-
-
-def _key(old: float, value: float) -> float:
-    """Name a refused replacement, so that small changes of the constant do not bring it back."""
-    return round(old, 6) + 1e3 * round(value, 9)
-
-
-def _candidates(fit: Fit, X: Array, y: Array, refused: set[float], integers: bool) -> list[_Nicer]:
-    """List the numbers to try in place of constants, the likeliest first."""
-    values = Tape(fit.expression, fit.variables).constants
-    errors, effects = uncertainty(fit, X, y)
-    found: list[_Nicer] = []
-    for index, value in enumerate(values.tolist()):
-        if not np.isfinite(errors[index]):
-            for exact in (sympy.Integer(0), sympy.Integer(1), sympy.Integer(-1)):
-                merit = 1e6 - abs(abs(float(exact)) - 0.5)
-                found.append(_Nicer(index, float(exact), exact, 0.5, merit))
-            continue
-        error = max(errors[index], _EXACT_EFFECT / effects[index])
-        # A constant is worth its place if it saves half the logarithm of the number of rows
-        # (Schwarz, Estimating the dimension of a model, Annals of Statistics 1978).
-        dispensable = 0.5 * np.log(len(y))
-        if 0.5 * (value / error) ** 2 <= dispensable:
-            found.append(_Nicer(index, 0.0, sympy.Integer(0), dispensable, 1e3))
-        room = float(np.log(1 / (error * np.sqrt(2 * np.pi)))) - _ODDS
-        if room < 0:
-            continue
-        for nice in nice_numbers(value, error * np.sqrt(2 * room)):
-            if nice.value == 0 or (integers and not nice.exact.is_Integer):
-                continue
-            evidence = float(np.log(nice.spacing / (error * np.sqrt(2 * np.pi)))) - _ODDS
-            merit = evidence - 0.5 * ((nice.value - value) / error) ** 2
-            if merit >= 0:
-                found.append(_Nicer(index, nice.value, nice.exact, evidence, merit))
-    fresh = [n for n in found if _key(values[n.index], n.value) not in refused]
-    return sorted(fresh, key=lambda nicer: (-nicer.merit, nicer.index, nicer.value))
-
-
-def replaced(fit: Fit, expression: sympy.Expr, X: Array, y: Array) -> Fit:
-    """Return the fit with another way of writing it."""
-    return replace(fit, expression=expression, rmse=relative_rmse(expression, fit.variables, X, y))

@@ -129,7 +129,10 @@ def _explain_rest(problem: Problem, settings: Settings) -> None:
     for candidate in problem.ranked()[:_RESTS]:
         if candidate.rmse > _SMALL_REST or candidate.rmse < 3 * problem.floor:
             continue
-        for formula in (_plain(candidate.expression), candidate.expression):
+        for formula in (_plain(candidate.expression, problem.symbols), candidate.expression):
+            key = f"rest of {formula}"
+            if key in problem.visited:
+                continue
             rest = problem.y - Tape(formula, problem.symbols).values(problem.X)
             task = Task(
                 problem.symbols,
@@ -139,15 +142,16 @@ def _explain_rest(problem: Problem, settings: Settings) -> None:
                 depth=_DEEPEST - 3,
             )
             _solve(task, problem, settings)
+            problem.visited.add(key)
 
 
-def _plain(expression: sympy.Expr) -> sympy.Expr:
+def _plain(expression: sympy.Expr, symbols: tuple[sympy.Symbol, ...]) -> sympy.Expr:
     """Return a formula with every constant at the nearest plain number, if one is within 5 %.
 
     Constants fitted beside a term that is missing are off by a part of it.
     """
     plain: list[sympy.Expr | float] = []
-    for value in Tape(expression, tuple(expression.free_symbols)).constants.tolist():
+    for value in Tape(expression, symbols).constants.tolist():
         near = [nice.exact for nice in nice_numbers(value) if nice.spacing >= _PLAIN_SPACING]
         close = [n for n in near if n != 0 and abs(float(n) - value) <= 0.05 * abs(value)]
         plain.append(close[0] if close else value)
@@ -196,6 +200,9 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
                 _stop_at_noise(problem, _SHORT)
     if task.depth == 0:
         _stop_at_noise(problem, _SIMPLE)
+        # Before the long sums, which take far longer than what a good formula leaves.
+        if settings.thorough:
+            _explain_rest(problem, replace(settings, splits=False))
     if settings.thorough and (count <= 3 or settings.splits):
         _sums_of_products(task, problem, settings, quick=False)
     if not settings.splits:

@@ -97,6 +97,7 @@ def fit_surrogate(
     hopeless: float = np.inf,
     n_jobs: int | None = None,
     logarithms: bool = True,
+    unfinished: bool = False,
 ) -> list[Surrogate]:
     """Fit networks to y and, where it is never 0, to log|y|; return the best of each, best first.
 
@@ -118,6 +119,13 @@ def fit_surrogate(
         Worker processes, through joblib; the result does not depend on it.
     logarithms : bool
         Whether to try log|y| too.
+    unfinished : bool
+        Whether networks that the clock stops in their training are better than none.
+
+    Raises
+    ------
+    OutOfTime
+        If the clock runs out, unless unfinished networks are wanted.
     """
     rows = np.linspace(0, len(y) - 1, min(len(y), _ROWS)).astype(int)
     few, y = X[rows], y[rows]
@@ -126,7 +134,10 @@ def fit_surrogate(
     kinds = [False, True] if logarithms and np.abs(y).min() > 0 else [False]
     for start in range(starts):
         wanted = [kind for kind in kinds if kind not in best or best[kind].error >= good]
-        settings = [(few, y, held_out, kind, seed + start, clock.left, hidden) for kind in wanted]
+        settings = [
+            (few, y, held_out, kind, seed + start, clock.left, hidden, unfinished)
+            for kind in wanted
+        ]
         # Worker processes take seconds to start: not for searches that may be over by then.
         if n_jobs in (None, 1) or clock.elapsed < _PATIENCE or len(wanted) < 2:
             results = [_fit_one(*setting) for setting in settings]
@@ -150,8 +161,9 @@ def _fit_one(
     seed: int,
     seconds: float,
     hidden: tuple[int, ...],
+    unfinished: bool,
 ) -> Surrogate | None:
-    """Fit one network; None if the seconds were not enough."""
+    """Fit one network; None if the seconds were not enough and it must be finished."""
     clock = Clock(seconds)
     target = np.log(np.abs(y)) if logarithm else y
     centre, scale = X.mean(0), X.std(0)
@@ -170,6 +182,8 @@ def _fit_one(
         model.restart(samples.inputs, seed)
         for _ in range(0, _STEPS, _SLICE):
             if clock.left == 0:
+                if unfinished:
+                    break
                 return None
             polish(model, samples, _SLICE)
         with torch.no_grad():

@@ -74,7 +74,7 @@ class Tape:
     """
 
     expression: sympy.Expr
-    variables: Sequence[sympy.Basic]
+    variables: Sequence[sympy.Symbol]
     constants: Array = field(init=False)
 
     def __post_init__(self) -> None:
@@ -130,6 +130,17 @@ class Tape:
         if function is None:
             raise ValueError(f"the formula has a part that cannot be evaluated: {node}.")
         return self._add(_Step("call", (self._unroll(node.args[0], values),), function=function))
+
+    def form(self, constants: Array, digits: int = 3) -> str:
+        """Name the formula by its operations, its constants to a few digits."""
+        names = [f"{value:.{digits}g}" for value in constants.tolist()]
+        given = dict(zip(self._constant_steps, names, strict=True))
+        parts: list[str] = []
+        for place, step in enumerate(self._steps):
+            name = step.function.name if step.function is not None else step.operation
+            number = given.get(place, self._fixed.get(place, step.exponent))
+            parts.append(f"{name}{step.arguments}{number}")
+        return ";".join(parts)
 
     def values(self, X: Array, constants: Array | None = None) -> Array:
         """Return the formula's values, shape (rows,); nan or inf where it is not defined."""

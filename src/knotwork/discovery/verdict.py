@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .clock import Clock, OutOfTime
 from .complexity import NATS
 from .problem import Problem
-from .refit import EXACT, Fit, relative_error, relative_rmse
+from .refit import EXACT, Fit, relative_error
 from .residue import correlation_test, predictable_share, smooth_share
 from .surrogate import Surrogate
 
@@ -97,7 +97,7 @@ def judge(
             )
         return _verdict(NO_FORMULA, "no formula could be fitted.")
     fit, size = evidence.fit, evidence.size
-    error = relative_rmse(fit.expression, fit.variables, X, held)
+    error = fit.error(X, held)
     if fit.rmse < EXACT and error < 1e3 * EXACT:
         return _verdict(
             FORMULA,
