@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
+from threadpoolctl import threadpool_limits
 
 # Numbers below which a second thread costs more than it gains.
 SMALL_WORK = 500_000
@@ -26,3 +27,14 @@ def one_thread(small: bool = True) -> Generator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def one_thread_everywhere() -> Generator[None]:
+    """Keep torch, NumPy and SciPy to one thread, and restore the numbers afterwards.
+
+    A search solves thousands of small systems, which gain nothing by more threads; and sums that
+    are divided among threads can differ in their last digit from those that are not.
+    """
+    with one_thread(), threadpool_limits(1):
+        yield

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import sympy
 
+from knotwork.discovery.dictionary import Dictionary
 from knotwork.discovery.tape import Tape
 from knotwork.discovery.terms import select_terms
 
@@ -25,7 +26,10 @@ def test_exact_sums_are_found(name):
     rich, quotients, target = CASES[name]
     columns = [0, 1] if name in ("two of many", "half powers") else [0, 1, 2]
     chosen = [symbols[k] for k in columns]
-    found = select_terms(chosen, X[:, columns], target, rich=rich, quotients=quotients)
+    dictionary = Dictionary.of(chosen, X[:, columns], rich=rich)
+    if quotients:
+        dictionary = dictionary.with_quotients(target)
+    found = select_terms(dictionary, target)
     best = min(found, key=lambda terms: terms.rmse)
     assert best.rmse < 1e-9
     values = Tape(best.expression, chosen).values(X[:, columns])
@@ -34,10 +38,29 @@ def test_exact_sums_are_found(name):
 
 def test_a_target_that_is_known_to_so_much_gets_no_more_terms():
     noise = 0.01 * np.random.default_rng(1).normal(size=600)
-    found = select_terms(symbols[:2], X[:, :2], 2 * a * b + noise, floor=0.01)
+    found = select_terms(
+        Dictionary.of(symbols[:2], X[:, :2], rich=2), 2 * a * b + noise, floor=0.01
+    )
     assert max(terms.size for terms in found) <= 2
 
 
 def test_only_allowed_functions_are_used():
-    found = select_terms(symbols[:1], X[:, :1], np.exp(a), rich=2, allowed=frozenset({"log"}))
+    dictionary = Dictionary.of(symbols[:1], X[:, :1], rich=2, allowed=frozenset({"log"}))
+    found = select_terms(dictionary, np.exp(a))
     assert not any(terms.expression.has(sympy.exp, sympy.sin, sympy.cos) for terms in found)
+
+
+def test_a_span_tells_whether_a_target_is_one_of_its_sums():
+    dictionary = Dictionary.of(symbols, X, rich=1)
+    assert dictionary.telling
+    inside, outside = a * b - 2.5 * np.cos(c) / a, np.exp(a * b)
+    np.testing.assert_allclose(dictionary.projected(inside), inside, atol=1e-9)
+    assert np.std(dictionary.projected(outside) - outside) > 1e-4 * np.std(outside)
+
+
+def test_columns_are_the_products_that_their_terms_say():
+    dictionary = Dictionary.of(symbols[:2], X[:, :2], rich=1).with_quotients(c)
+    for column in (0, 5, 20, dictionary.values.shape[1] - 1):
+        values = Tape(sympy.sympify(dictionary.factor(column)), symbols[:2]).values(X[:, :2])
+        below = c if dictionary.below[column] else 1.0
+        np.testing.assert_allclose(values * below, dictionary.values[:, column])

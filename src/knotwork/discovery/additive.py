@@ -35,8 +35,6 @@ _FUNCTIONS = 3
 _COMBINATIONS = 8
 # A component with a smaller share of the spread than this is left out.
 _NEGLIGIBLE = 1e-3
-# Transforms whose additive fit misses more of the target than this are not followed.
-_HOPELESS = 0.6
 
 
 def additive_candidates(
@@ -44,6 +42,7 @@ def additive_candidates(
     X: Array,
     y: Array,
     functions: Sequence[SymbolicFunction],
+    hopeless: float,
 ) -> Iterator[sympy.Expr]:
     """Yield formulas ``T^-1(sum_i c_i f_i(a_i x_i + b_i) + d)``, the most promising first.
 
@@ -53,6 +52,8 @@ def additive_candidates(
         Names of the columns.
     X, y : arrays of shape (rows, inputs) and (rows,)
     functions : sequence of SymbolicFunction
+    hopeless : float
+        A transform whose additive fit misses more of the target than this is not followed.
     """
     allowed = frozenset(function.name for function in functions)
     held = np.arange(len(y)) % 5 == 4
@@ -75,7 +76,7 @@ def additive_candidates(
         # Medians: a root near zero turns a small error into one that is not a number.
         miss = np.nan_to_num(np.abs(values - y[held]), nan=np.inf)
         error = float(np.median(miss)) / float(np.median(np.abs(y - np.median(y))) or 1.0)
-        if error < _HOPELESS:
+        if error < hopeless:
             fits.append((error, transform, solution))
     fits.sort(key=lambda entry: entry[0])
     for _, transform, solution in fits[:_TRANSFORMS]:

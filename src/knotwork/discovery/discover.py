@@ -13,6 +13,7 @@ import sympy
 from numpy.typing import NDArray
 
 from .._checks import MOST_SEED, check_integer, check_number
+from .._threads import one_thread_everywhere
 from ..functions import DEFAULT_NAMES, SymbolicFunction, resolve
 from ..network import KAN
 from .clock import Clock, OutOfTime
@@ -25,9 +26,10 @@ from .progress import ProgressLine
 from .refit import Fit, refitted, relative_error
 from .rows import Prepared, prepare, read_columns
 from .screening import screened
-from .search import Settings, solve
+from .search import solve
 from .state import SearchState
 from .surrogate import Surrogate, fit_surrogate
+from .task import Settings
 from .verdict import Evidence, Verdict, judge
 
 __all__ = ["Discovery", "discover"]
@@ -63,7 +65,7 @@ class Discovery:
         rows or rows from elsewhere must decide.
     verdict : Verdict
         "formula", "no formula found" or "no signal"; a string with `reasons`.
-    network : KAN or None
+    network : KAN
         The best network met on the way, in standardised columns.
     network_error : float
         Its error on held-out rows, relative to the target's standard deviation.
@@ -79,7 +81,7 @@ class Discovery:
     front: list[Formula]
     rivals: list[Formula]
     verdict: Verdict
-    network: KAN | None
+    network: KAN
     network_error: float
     names: tuple[str, ...]
     elapsed: float
@@ -162,6 +164,7 @@ class Discovery:
         return "\n".join(lines)
 
 
+@one_thread_everywhere()
 def discover(
     X: Any,
     y: Any,
@@ -369,15 +372,13 @@ def _concluded(
         }
         front = [formulas[k] for k in range(len(fits))]
         others = [_on_all_rows(fit, data, problem, names, few=whole.left == 0) for fit in rivals]
-    error = np.nan
-    if network is not None:
-        error = relative_error(network.predictions(problem.X_held), problem.y_held)
+    error = relative_error(network.predictions(problem.X_held), problem.y_held)
     return Discovery(
         best=front[place] if front else None,
         front=front,
         rivals=others,
         verdict=verdict,
-        network=network.model if network is not None else None,
+        network=network.model,
         network_error=error,
         names=names,
         elapsed=problem.clock.elapsed,

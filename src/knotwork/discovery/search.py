@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from ..functions import SymbolicFunction
 from ..symbolic.numbers import nice_numbers
 from .additive import additive_candidates
-from .complexity import complexity, description_length
+from .complexity import description_length
 from .problem import Found, Problem
 from .residue import predictable_share
+from .sums import exact_sums, near_sums, rich_sums
 from .surrogate import Surrogate, fit_surrogate
 from .symmetry import Reduction, additive_splits, pair_sums, scalings, translations, without_idle
 from .tape import Tape, with_constants
-from .terms import Terms, select_terms
-from .transforms import usable_transforms
+from .task import Settings, Task
 from .univariate import univariate_candidates
 
-__all__ = ["Settings", "Task", "solve"]
+__all__ = ["solve"]
 
 Array = NDArray[np.float64]
 
@@ -40,62 +39,13 @@ _AS_GOOD = 1.05
 _SHORT = 3.5
 _SIMPLE = 10
 _NOISE = 0.02
-# Transforms of which quotients are tried too.
-_QUOTIENTS = ("y", "y^2", "log")
+# An additive model that misses more of the target than this is no sign of an additive law, unless
+# a network misses about as much; and never if it misses nearly all.
+_PLAINLY = 0.1
+_BEHIND = 3.0
+_HOPELESS = 0.6
 # An input that does so little beside others is left out at first.
 _IDLE = 0.1
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a search may use."""
-
-    functions: tuple[SymbolicFunction, ...]
-    seed: int = 0
-    starts: int = 2
-    thorough: bool = True
-    splits: bool = True
-    width: int | None = None
-    n_jobs: int | None = None
-
-    @property
-    def hidden(self) -> tuple[int, ...]:
-        """The hidden widths of surrogates."""
-        return (self.width or 4, 2)
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The names of the functions."""
-        return frozenset(function.name for function in self.functions)
-
-
-@dataclass(frozen=True)
-class Task:
-    """A problem in fewer variables that stands for a larger one.
-
-    Attributes
-    ----------
-    symbols : tuple of sympy.Symbol
-    X, y : arrays of shape (rows, symbols) and (rows,)
-    lift : callable
-        Turns a formula for this task into one for the problem.
-    error : float
-        How well the task's surrogate (or that of the task it came from) fits, in units of the
-        problem's target.
-    depth : int
-    """
-
-    symbols: tuple[sympy.Symbol, ...]
-    X: Array
-    y: Array
-    lift: Callable[[sympy.Expr], sympy.Expr]
-    error: float = 1.0
-    depth: int = 0
-
-
-def root(problem: Problem) -> Task:
-    """Return the task that is the problem itself."""
-    return Task(problem.symbols, problem.X, problem.y, lambda expression: expression)
 
 
 def solve(problem: Problem, settings: Settings, earlier: Sequence[sympy.Expr] = ()) -> bool:
@@ -112,11 +62,11 @@ def solve(problem: Problem, settings: Settings, earlier: Sequence[sympy.Expr] = 
         for expression in earlier:
             problem.offer(expression)
         # First what takes variables away, then what a good short formula leaves, then sums.
-        _solve(root(problem), problem, replace(settings, splits=False))
+        _solve(Task.whole(problem), problem, replace(settings, splits=False))
         if settings.thorough:
             _explain_rest(problem, replace(settings, splits=False))
         if settings.splits:
-            _solve(root(problem), problem, settings)
+            _solve(Task.whole(problem), problem, settings)
     except Found:
         return True
     return False
@@ -169,8 +119,8 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
     if count == 1:
         _one_variable(task, problem, settings)
         return
-    _additive(task, problem, settings)
-    _sums_of_products(task, problem, settings, quick=True)
+    _additive(task, problem, settings, _PLAINLY)
+    exact_sums(task, problem, settings)
     if problem.satisfied:
         raise Found
     _stop_at_noise(problem, _SHORT)
@@ -180,7 +130,7 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
         return
     if task.depth == 0:
         problem.networks = surrogates
-    task = replace(task, error=surrogates[0].error)
+    task = replace(task, error=surrogates[0].error, rmse=min(s.rmse for s in surrogates))
     _stop_at_noise(problem, _SHORT)
     tried: list[Reduction] = []
     for reduction in problem.proposals if task.depth == 0 else ():
@@ -198,13 +148,16 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
             if smaller is not None:
                 _solve(smaller, problem, settings)
                 _stop_at_noise(problem, _SHORT)
-    if task.depth == 0:
-        _stop_at_noise(problem, _SIMPLE)
-        # Before the long sums, which take far longer than what a good formula leaves.
-        if settings.thorough:
-            _explain_rest(problem, replace(settings, splits=False))
+    # What is not exact may be all that noise leaves to see.
+    if (hopeless := min(_BEHIND * task.rmse, _HOPELESS)) > _PLAINLY:
+        _additive(task, problem, settings, hopeless)
+    near_sums(task, problem, settings)
+    _stop_at_noise(problem, _SHORT if task.depth else _SIMPLE)
+    # Before the long sums, which take far longer than what a good formula leaves.
+    if task.depth == 0 and settings.thorough:
+        _explain_rest(problem, replace(settings, splits=False))
     if settings.thorough and (count <= 3 or settings.splits):
-        _sums_of_products(task, problem, settings, quick=False)
+        rich_sums(task, problem, settings)
     if not settings.splits:
         return
     for surrogate in surrogates:
@@ -234,7 +187,7 @@ def _surrogates(
     task: Task, problem: Problem, settings: Settings, hopeless: float
 ) -> list[Surrogate]:
     """Fit surrogates to a task, or take those of an earlier visit."""
-    key = f"{task.depth} {task.lift(sympy.Function('F')(*task.symbols))}"
+    key = task.name
     if key not in problem.surrogates:
         problem.surrogates[key] = fit_surrogate(
             task.X,
@@ -249,18 +202,20 @@ def _surrogates(
     return problem.surrogates[key]
 
 
-def _additive(task: Task, problem: Problem, settings: Settings) -> None:
-    key = f"additive {task.lift(sympy.Function('F')(*task.symbols))}"
+def _additive(task: Task, problem: Problem, settings: Settings, hopeless: float) -> None:
+    key = f"additive to {hopeless:.3g} {task.name}"
     if key in problem.visited:
         return
-    for expression in additive_candidates(task.symbols, task.X, task.y, settings.functions):
+    for expression in additive_candidates(
+        task.symbols, task.X, task.y, settings.functions, hopeless
+    ):
         problem.offer(task.lift(expression))
     problem.visited.add(key)
 
 
 def _one_variable(task: Task, problem: Problem, settings: Settings) -> None:
     x, y = task.X[:, 0], task.y
-    key = f"{settings.thorough} {task.lift(sympy.Function('F')(*task.symbols))}"
+    key = f"{settings.thorough} {task.name}"
     if key in problem.visited:
         return
     if _roughness(x, y) > 4 * task.error + 1e-3:
@@ -269,6 +224,7 @@ def _one_variable(task: Task, problem: Problem, settings: Settings) -> None:
     arguments: list[tuple[sympy.Expr, Array]] = [(symbol, x)]
     if (x > 0).all() or (x < 0).all():
         arguments.append((1 / symbol, 1 / x))
+    exact_sums(task, problem, settings)
     for powers in (False, True) if settings.thorough else (False,):
         for argument, values in arguments:
             found = univariate_candidates(argument, values, y, settings.functions, powers=powers)
@@ -276,9 +232,9 @@ def _one_variable(task: Task, problem: Problem, settings: Settings) -> None:
                 problem.offer(task.lift(expression))
             if problem.satisfied:
                 raise Found
-        _sums_of_products(task, problem, settings, quick=not powers)
         if problem.satisfied:
             raise Found
+    near_sums(task, problem, settings)
     problem.visited.add(key)
 
 
@@ -293,51 +249,6 @@ def _roughness(x: Array, y: Array) -> float:
     share = (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
     defect = y[1:-1] - (1 - share) * y[:-2] - share * y[2:]
     return float(np.median(np.abs(defect))) / (float(np.std(y)) or 1.0)
-
-
-def _sums_of_products(task: Task, problem: Problem, settings: Settings, *, quick: bool) -> None:
-    key = f"{task.depth} {quick} {task.lift(sympy.Function('F')(*task.symbols))}"
-    if key in problem.visited:
-        return
-    count = len(task.symbols)
-    rows = np.linspace(0, len(task.y) - 1, min(len(task.y), 1000)).astype(int)
-    X, y = task.X[rows], task.y[rows]
-    levels = {1: (0, 1, 2, 3), 2: (0, 1, 2, 3), 3: (0, 1, 2), 4: (0, 1)}.get(count, (0,))
-    levels = levels[:2] if quick and count < 4 else levels[:1] if quick else levels
-    for transform in usable_transforms(y, settings.names):
-        target = transform.apply(y)
-        for rich in levels:
-            for quotients in (False, True):
-                richest = 2 if count <= 2 else 1
-                if quotients and (rich > richest or transform.name not in _QUOTIENTS or count > 4):
-                    continue
-                problem.clock.check()
-                # A target that is known to so much only needs no better sum.
-                floor = max(1e-11, 0.8 * problem.floor) if transform.name == "y" else 1e-11
-                found = select_terms(
-                    task.symbols,
-                    X,
-                    target,
-                    rich=rich,
-                    quotients=quotients,
-                    floor=floor,
-                    allowed=settings.names,
-                )
-                for terms in _worthwhile(found, len(y)):
-                    if terms.rmse < 0.05 or transform.name == "y":
-                        problem.offer(task.lift(transform.invert(terms.expression, y)))
-    problem.visited.add(key)
-
-
-def _worthwhile(found: list[Terms], rows: int) -> list[Terms]:
-    """Return the most accurate sum and, with noise, the one of least description length."""
-    if not found:
-        return []
-    accurate = min(found, key=lambda terms: terms.rmse)
-    short = min(
-        found, key=lambda terms: description_length(terms.rmse, complexity(terms.expression), rows)
-    )
-    return [accurate] if short is accurate else [short, accurate]
 
 
 def _reductions(task: Task, surrogate: Surrogate) -> list[Reduction]:
@@ -368,18 +279,14 @@ def _symbols_for(columns: Array, depth: int) -> tuple[sympy.Symbol, ...]:
 
 def _reduced(task: Task, reduction: Reduction) -> Task | None:
     """Return the task in the features of a reduction, None where it cannot be evaluated."""
-
-    def values(expression: sympy.Expr) -> Array:
-        return Tape(expression, task.symbols).values(task.X)
-
     columns = (
-        np.column_stack([values(feature) for feature in reduction.features])
+        np.column_stack([task.values(feature) for feature in reduction.features])
         if reduction.features
         else np.zeros((len(task.y), 0))
     )
-    prefactor = values(reduction.prefactor)
+    prefactor = task.values(reduction.prefactor)
     with np.errstate(all="ignore"):
-        y = (task.y - values(reduction.shift)) / prefactor
+        y = (task.y - task.values(reduction.shift)) / prefactor
     usable = np.isfinite(y) & np.isfinite(columns).all(1) & (np.abs(prefactor) > 1e-12)
     if usable.sum() < 0.9 * len(y):
         return None
@@ -391,7 +298,7 @@ def _reduced(task: Task, reduction: Reduction) -> Task | None:
         inner = expression.xreplace(back)
         return task.lift(reduction.prefactor * inner + reduction.shift)
 
-    return Task(symbols, columns, y, lift, task.error, task.depth + 1)
+    return Task(symbols, columns, y, lift, task.error, task.rmse, task.depth + 1)
 
 
 def _splits(task: Task, surrogate: Surrogate, problem: Problem, settings: Settings) -> None:

@@ -1,0 +1,140 @@
+"""Sums of products, and quotients of such, behind transforms of a task's target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .complexity import complexity, description_length
+from .dictionary import Dictionary
+from .problem import Problem
+from .task import Settings, Task
+from .terms import Terms, select_terms
+from .transforms import Transform, usable_transforms
+
+__all__ = ["exact_sums", "near_sums", "rich_sums"]
+
+Array = NDArray[np.float64]
+
+_ROWS = 1000
+# How rich dictionaries get, by the number of variables; those of quotients less so.
+_LEVELS = {1: (0, 1, 2, 3), 2: (0, 1, 2, 3), 3: (0, 1, 2), 4: (0, 1)}
+_RICHEST_QUOTIENTS = {1: 2, 2: 2, 3: 1, 4: 1}
+_QUOTIENTS = ("y", "y^2", "log")
+# What the span of a dictionary leaves of a target that is one of its sums.
+_EXACT = 1e-7
+# A span this many times worse than a network is not the law; so many of those that are as good
+# as it are searched for short sums.
+_BEHIND = 2.0
+_NEAREST = 3
+_WORTHWHILE = 0.05
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A dictionary and a transformed target."""
+
+    dictionary: Dictionary
+    transform: Transform
+    target: Array
+
+    def left(self, y: Array) -> tuple[float, float]:
+        """Return what the span leaves of y: root mean square and median, beside y's spread."""
+        values = self.transform.numeric(self.dictionary.projected(self.target), y)
+        miss = np.nan_to_num(np.abs(values - y), nan=np.inf)
+        share = np.sqrt(self.dictionary.freedom)
+        spread = float(np.std(y)) or 1.0
+        typical = 1.4826 * float(np.median(np.abs(y - np.median(y)))) or 1.0
+        return (
+            float(np.sqrt(np.mean(miss**2))) / spread / share,
+            1.4826 * float(np.median(miss)) / typical / share,
+        )
+
+
+def _rows(task: Task) -> tuple[Array, Array]:
+    rows = np.linspace(0, len(task.y) - 1, min(len(task.y), _ROWS)).astype(int)
+    return task.X[rows], task.y[rows]
+
+
+def _places(task: Task, problem: Problem, settings: Settings, *, telling: bool) -> Iterator[_Place]:
+    """List dictionaries from small to large with all targets, those that tell or the others."""
+    X, y = _rows(task)
+    count = len(task.symbols)
+    transforms = [(t, t.apply(y)) for t in usable_transforms(y, settings.names)]
+    for rich in _LEVELS.get(count, (0,)):
+        problem.clock.check()
+        plain = Dictionary.of(task.symbols, X, rich=rich, allowed=settings.names)
+        if telling and not plain.telling:
+            return
+        divided = rich <= _RICHEST_QUOTIENTS.get(count, -1)
+        for transform, target in transforms:
+            choices = [plain]
+            if divided and transform.name in _QUOTIENTS:
+                choices.append(plain.with_quotients(target))
+            for dictionary in choices:
+                if dictionary.telling == telling:
+                    yield _Place(dictionary, transform, target)
+
+
+def exact_sums(task: Task, problem: Problem, settings: Settings) -> None:
+    """Offer the sums that a target is, where it lies in the span of a dictionary."""
+    key = f"exact sums {task.name}"
+    if key in problem.visited:
+        return
+    y = _rows(task)[1]
+    for place in _places(task, problem, settings, telling=True):
+        if place.left(y)[0] < max(_EXACT, 2 * problem.floor):
+            _offer(place, task, problem, exhaust=True)
+    problem.visited.add(key)
+
+
+def near_sums(task: Task, problem: Problem, settings: Settings) -> None:
+    """Offer short sums where the span of a dictionary explains as much as a network does."""
+    key = f"near sums {task.name}"
+    if key in problem.visited:
+        return
+    y = _rows(task)[1]
+    ranked: list[tuple[float, int, _Place]] = []
+    for number, place in enumerate(_places(task, problem, settings, telling=True)):
+        left, typical = place.left(y)
+        if left <= _BEHIND * task.rmse or typical <= _BEHIND * task.error:
+            ranked.append((left, number, place))
+    for _, _, place in sorted(ranked, key=lambda entry: entry[:2])[:_NEAREST]:
+        _offer(place, task, problem, exhaust=False)
+    problem.visited.add(key)
+
+
+def rich_sums(task: Task, problem: Problem, settings: Settings) -> None:
+    """Offer short sums from dictionaries with more columns than rows can judge."""
+    key = f"rich sums {task.name}"
+    if key in problem.visited:
+        return
+    for place in _places(task, problem, settings, telling=False):
+        _offer(place, task, problem, exhaust=True)
+    problem.visited.add(key)
+
+
+def _offer(place: _Place, task: Task, problem: Problem, *, exhaust: bool) -> None:
+    problem.clock.check()
+    y = _rows(task)[1]
+    plain = place.transform.name == "y"
+    # A target that is known to so much only needs no better sum.
+    floor = max(1e-11, 0.8 * problem.floor) if plain else 1e-11
+    found = select_terms(place.dictionary, place.target, floor=floor, exhaust=exhaust)
+    for terms in _worthwhile(found, len(y)):
+        if terms.rmse < _WORTHWHILE or plain:
+            problem.offer(task.lift(place.transform.invert(terms.expression, y)))
+
+
+def _worthwhile(found: list[Terms], rows: int) -> list[Terms]:
+    """Return the most accurate sum and, with noise, the one of least description length."""
+    if not found:
+        return []
+    accurate = min(found, key=lambda terms: terms.rmse)
+    short = min(
+        found, key=lambda terms: description_length(terms.rmse, complexity(terms.expression), rows)
+    )
+    return [accurate] if short is accurate else [short, accurate]

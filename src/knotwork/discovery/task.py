@@ -1,0 +1,80 @@
+"""A problem in fewer variables that stands for a larger one, and what a search may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import sympy
+from numpy.typing import NDArray
+
+from ..functions import SymbolicFunction
+from .problem import Problem
+from .tape import Tape
+
+__all__ = ["Settings", "Task"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a search may use."""
+
+    functions: tuple[SymbolicFunction, ...]
+    seed: int = 0
+    starts: int = 2
+    thorough: bool = True
+    splits: bool = True
+    width: int | None = None
+    n_jobs: int | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the functions."""
+        return frozenset(function.name for function in self.functions)
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Hidden widths of the surrogates."""
+        return (4 if self.width is None else self.width, 2)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A problem in some variables that stands for a larger one.
+
+    Attributes
+    ----------
+    symbols : tuple of sympy.Symbol
+    X, y : arrays of shape (rows, symbols) and (rows,)
+    lift : callable
+        Turns a formula for this task into one for the problem.
+    error, rmse : float
+        Errors of the task's surrogate (or of the task it came from), as `Surrogate` has them.
+    depth : int
+    """
+
+    symbols: tuple[sympy.Symbol, ...]
+    X: Array
+    y: Array
+    lift: Callable[[sympy.Expr], sympy.Expr]
+    error: float = 1.0
+    rmse: float = 1.0
+    depth: int = 0
+
+    @classmethod
+    def whole(cls, problem: Problem) -> Task:
+        """Return the task that is the problem itself."""
+        return cls(problem.symbols, problem.X, problem.y, lambda expression: expression)
+
+    @cached_property
+    def name(self) -> str:
+        """What the task is of the problem: an unknown function of its variables."""
+        return str(self.lift(sympy.Function("F")(*self.symbols)))
+
+    def values(self, expression: sympy.Expr) -> Array:
+        """Evaluate a formula of the task's variables."""
+        return Tape(expression, self.symbols).values(self.X)
