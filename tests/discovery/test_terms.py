@@ -53,9 +53,9 @@ def test_only_allowed_functions_are_used():
 def test_a_span_tells_whether_a_target_is_one_of_its_sums():
     dictionary = Dictionary.of(symbols[:2], X[:, :2], rich=2)
     assert dictionary.telling
-    inside, outside = a * b - 2.5 * np.cos(b) / a, np.exp(a * b)
+    inside, outside = a * b - 2.5 * np.cos(b) / a, np.abs(a - b)
     np.testing.assert_allclose(dictionary.projected(inside), inside, atol=1e-9)
-    assert np.std(dictionary.projected(outside) - outside) > 1e-4 * np.std(outside)
+    assert np.std(dictionary.projected(outside) - outside) > 1e-3 * np.std(outside)
 
 
 def test_columns_are_the_products_that_their_terms_say():
