@@ -22,6 +22,10 @@ Array = NDArray[np.float64]
 
 _ROWS = 400
 _MOST_TERMS = 60
+# What is left of a target by the right sum, and shares of the largest coefficient below which
+# others are left out, in turn.
+_EXACT = 1e-10
+_SHARES = (1e-3, 1e-2, 1e-4, 5e-2)
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,11 @@ def select_terms(
     matrix = matrix / np.where(norms > 0, norms, 1.0)
     target = y[rows] / (np.linalg.norm(y[rows]) or 1.0)
     results: list[Terms] = []
+    if exhaust and dictionary.telling:
+        kept = _thresholded(dictionary, y, 2 * most)
+        found = _fitted(dictionary, y, size, kept) if kept else None
+        if found is not None:
+            return [found]
     supports = [_Support.empty(matrix, target)]
     penalty = 1.0 + 0.02 * costs
     for _ in range(min(most, len(rows) // 4)):
@@ -161,6 +170,30 @@ def _extended(supports: list[_Support], matrix: Array, penalty: Array, beam: int
         (support for support in following if support is not None),
         key=lambda support: float(support.residual @ support.residual),
     )
+
+
+def _thresholded(dictionary: Dictionary, y: Array, most: int) -> tuple[int, ...]:
+    """Return the columns of an exact sum of up to `most` terms, none if none is found.
+
+    Of all columns together least squares gives those of the sum their coefficients and others
+    next to none; leaving out the small and solving again, in turn, tells them apart (Brunton,
+    Proctor and Kutz, PNAS 2016) even where columns are as good as dependent.
+    """
+    norms = np.linalg.norm(dictionary.values, axis=0)
+    matrix, size = dictionary.values / norms, float(np.linalg.norm(y)) or 1.0
+    first = np.linalg.lstsq(matrix, y, rcond=1e-14)[0]
+    for share in _SHARES:
+        kept, coefficients = np.arange(matrix.shape[1]), first
+        while True:
+            large = np.abs(coefficients) > share * np.abs(coefficients).max()
+            if large.all():
+                break
+            kept = kept[large]
+            coefficients = np.linalg.lstsq(matrix[:, kept], y, rcond=None)[0]
+        rest = np.linalg.norm(matrix[:, kept] @ coefficients - y) / size
+        if len(kept) <= most and rest < _EXACT:
+            return tuple(kept.tolist())
+    return ()
 
 
 def _eliminated(
