@@ -16,13 +16,16 @@ _ROUNDING_ERROR = 1e-9
 
 _FUNCTION = 2
 _FITTED = 2
+# Powers of laws are whole or plain fractions, nearly always.
+_FITTED_EXPONENT = 7
 
 
 def complexity(expression: sympy.Expr) -> int:
     """Return the size of a formula: its operations, symbols and numbers.
 
-    Every symbol, exact number and binary operation counts 1, a function 2 and a fitted number 2. A
-    factor of -1, a division and a square root are no dearer than a product and a square.
+    Every symbol, exact number and binary operation counts 1, a function 2 and a fitted number 2,
+    but 7 as an exponent. A factor of -1, a division and a square root are no dearer than a product
+    and a square.
 
     Examples
     --------
@@ -57,6 +60,8 @@ def _size(node: Any) -> int:
             return _size(base) + 1
         if exponent == sympy.Rational(1, 2) or exponent == -sympy.Rational(1, 2):
             return _size(base) + 2
+        if isinstance(exponent, sympy.Float):
+            return _size(base) + 1 + _FITTED_EXPONENT
         return _size(base) + 1 + _size(abs(exponent) if exponent.is_number else exponent)
     if isinstance(node, sympy.Add | sympy.Mul):
         parts = [part for part in node.args if part != -1]

@@ -13,7 +13,6 @@ from .clock import Clock
 from .complexity import complexity, description_length
 from .problem import Candidate, Problem
 from .refit import Fit, refitted
-from .tape import with_constants
 
 __all__ = ["finished", "pareto", "rivals_of"]
 
@@ -71,7 +70,7 @@ def finished(problem: Problem, clock: Clock, *, most: int = _KEPT) -> list[Fit]:
 
 def rivals_of(best: Fit, problem: Problem, clock: Clock) -> list[Fit]:
     """Return formulas of another form that describe the rows about as well as the best, if any."""
-    limit, form = problem.worth(best), _form(best)
+    limit, form = problem.worth(best), _form(best.expression)
     near = sorted(
         (worth, candidate.complexity, place, candidate)
         for place, candidate in enumerate(problem.pool)
@@ -83,7 +82,7 @@ def rivals_of(best: Fit, problem: Problem, clock: Clock) -> list[Fit]:
         if clock.left == 0:
             break
         fit = _polished(candidate, problem)
-        predicted, form = fit.predict(problem.X), _form(fit)
+        predicted, form = fit.predict(problem.X), _form(fit.expression)
         alike = any(np.allclose(predicted, v, rtol=0, atol=_SAME * spread) for v in values)
         if alike or form in forms or problem.worth(fit) > limit + _UNDECIDED:
             continue
@@ -93,10 +92,23 @@ def rivals_of(best: Fit, problem: Problem, clock: Clock) -> list[Fit]:
     return kept[1 : 1 + _RIVALS]
 
 
-def _form(fit: Fit) -> sympy.Expr:
-    """Return the expression with a sign in place of every fitted number."""
-    plain = Fit.of(fit.expression, fit.variables)
-    return with_constants(plain.tape.expression, [sympy.Symbol("constant")] * len(plain.constants))
+def _form(expression: Any) -> Any:
+    """Return the form of an expression: what is left without the numbers it multiplies and adds.
+
+    Whole exponents belong to the form, all others count as one and the same.
+    """
+    if expression.is_number:
+        return sympy.Integer(1)
+    if not expression.args:
+        return expression
+    if isinstance(expression, sympy.Pow) and expression.args[1].is_number:
+        base, exponent = expression.args
+        whole = exponent if exponent.is_Integer else sympy.Symbol("exponent")
+        return sympy.Pow(_form(base), whole, evaluate=False)
+    parts = expression.args
+    if isinstance(expression, sympy.Add | sympy.Mul):
+        parts = [part for part in parts if not part.is_number]
+    return expression.func(*[_form(part) for part in parts])
 
 
 def _polished(candidate: Candidate, problem: Problem) -> Fit:

@@ -18,7 +18,8 @@ __all__ = ["correlation_test", "predictable_share", "smooth_share"]
 
 Array = NDArray[np.float64]
 
-_SIGNIFICANT = 0.005
+# Each of three tests; together they cast doubt on one of some hundred right formulas.
+_SIGNIFICANT = 0.002
 _NEIGHBOURS = 6
 # With so much predicted by smooth terms no network needs asking.
 _PLENTY = 0.1

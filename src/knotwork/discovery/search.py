@@ -235,6 +235,7 @@ def _one_variable(task: Task, problem: Problem, settings: Settings) -> None:
         if problem.satisfied:
             raise Found
     near_sums(task, problem, settings)
+    rich_sums(task, problem, settings)
     problem.visited.add(key)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .complexity import complexity, description_length
 from .dictionary import Dictionary
 from .problem import Problem
+from .refit import relative_error
 from .task import Settings, Task
 from .terms import Terms, select_terms
 from .transforms import Transform, usable_transforms
@@ -26,10 +27,12 @@ _RICHEST_QUOTIENTS = {1: 2, 2: 2, 3: 1, 4: 1}
 _QUOTIENTS = ("y", "y^2", "log")
 # What the span of a dictionary leaves of a target that is one of its sums.
 _EXACT = 1e-7
-# A span this many times worse than a network is not the law; so many of those that are as good
-# as it are searched for short sums.
+# A span this many times worse than a network is not the law. In the others short sums of so many
+# terms are sought with a narrower beam, and so many of all offered.
 _BEHIND = 2.0
-_NEAREST = 3
+_SHORT = 4
+_BEAM = 20
+_BEST = 8
 _WORTHWHILE = 0.05
 
 
@@ -87,23 +90,38 @@ def exact_sums(task: Task, problem: Problem, settings: Settings) -> None:
     y = _rows(task)[1]
     for place in _places(task, problem, settings, telling=True):
         if place.left(y)[0] < max(_EXACT, 2 * problem.floor):
-            _offer(place, task, problem, exhaust=True)
+            _offer(place, task, problem)
     problem.visited.add(key)
 
 
 def near_sums(task: Task, problem: Problem, settings: Settings) -> None:
-    """Offer short sums where the span of a dictionary explains as much as a network does."""
+    """Offer short sums where the span of a dictionary explains as much as a network does.
+
+    Of all of them those of least description length are offered. A richer dictionary has all
+    that a poorer one has, so only the richest that tells is asked for each target.
+    """
     key = f"near sums {task.name}"
     if key in problem.visited:
         return
     y = _rows(task)[1]
-    ranked: list[tuple[float, int, _Place]] = []
-    for number, place in enumerate(_places(task, problem, settings, telling=True)):
+    richest: dict[tuple[str, bool], _Place] = {}
+    for place in _places(task, problem, settings, telling=True):
+        richest[place.transform.name, bool(place.dictionary.below.any())] = place
+    found: list[tuple[float, int, _Place, Terms]] = []
+    for place in richest.values():
         left, typical = place.left(y)
-        if left <= _BEHIND * task.rmse or typical <= _BEHIND * task.error:
-            ranked.append((left, number, place))
-    for _, _, place in sorted(ranked, key=lambda entry: entry[:2])[:_NEAREST]:
-        _offer(place, task, problem, exhaust=False)
+        if left > _BEHIND * task.rmse and typical > _BEHIND * task.error:
+            continue
+        problem.clock.check()
+        for terms in select_terms(
+            place.dictionary, place.target, most=_SHORT, beam=_BEAM, exhaust=False
+        ):
+            error = relative_error(place.transform.numeric(terms.values, y), y)
+            length = description_length(error, complexity(terms.expression), len(y))
+            if np.isfinite(length):
+                found.append((length, len(found), place, terms))
+    for *_, place, terms in sorted(found, key=lambda entry: entry[:2])[:_BEST]:
+        problem.offer(task.lift(place.transform.invert(terms.expression, y)))
     problem.visited.add(key)
 
 
@@ -113,17 +131,17 @@ def rich_sums(task: Task, problem: Problem, settings: Settings) -> None:
     if key in problem.visited:
         return
     for place in _places(task, problem, settings, telling=False):
-        _offer(place, task, problem, exhaust=True)
+        _offer(place, task, problem)
     problem.visited.add(key)
 
 
-def _offer(place: _Place, task: Task, problem: Problem, *, exhaust: bool) -> None:
+def _offer(place: _Place, task: Task, problem: Problem) -> None:
     problem.clock.check()
     y = _rows(task)[1]
     plain = place.transform.name == "y"
     # A target that is known to so much only needs no better sum.
     floor = max(1e-11, 0.8 * problem.floor) if plain else 1e-11
-    found = select_terms(place.dictionary, place.target, floor=floor, exhaust=exhaust)
+    found = select_terms(place.dictionary, place.target, floor=floor)
     for terms in _worthwhile(found, len(y)):
         if terms.rmse < _WORTHWHILE or plain:
             problem.offer(task.lift(place.transform.invert(terms.expression, y)))

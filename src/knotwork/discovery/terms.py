@@ -40,11 +40,14 @@ class Terms:
         Of the linear problem, relative to the target's root mean square.
     size : int
         Number of terms.
+    values : array of shape (rows,)
+        Of the expression.
     """
 
     expression: sympy.Expr
     rmse: float
     size: int
+    values: Array
 
 
 def select_terms(
@@ -224,6 +227,11 @@ def _fitted(dictionary: Dictionary, y: Array, size: float, key: tuple[int, ...])
         return None
     if dictionary.below[list(key)].all():
         return None
+    below = dictionary.below[list(key)]
+    # Columns below the line are multiplied by the target: it stands on both sides.
+    with np.errstate(all="ignore"):
+        above = part[:, ~below] @ coefficients[~below]
+        values = above / (1 - (part[:, below] / y[:, None]) @ coefficients[below])
     numerator, denominator = sympy.Integer(0), sympy.Integer(1)
     for j, coefficient in zip(key, coefficients.tolist(), strict=True):
         part_of_it = sympy.Float(coefficient, 17) * dictionary.factor(j)
@@ -233,4 +241,4 @@ def _fitted(dictionary: Dictionary, y: Array, size: float, key: tuple[int, ...])
             numerator = numerator + part_of_it
     if numerator == 0:
         return None
-    return Terms(numerator / denominator, rmse, len(key))
+    return Terms(numerator / denominator, rmse, len(key), values)
