@@ -188,6 +188,18 @@ def test_only_the_functions_asked_for():
         assert not formula.expression.has(sympy.sin, sympy.cos, sympy.tanh)
 
 
+def test_symmetries_bring_in_no_function_that_was_not_asked_for():
+    found = search(X, b * np.exp(a), library=["x", "x^2"], budget=6)
+    for formula in found.front:
+        assert not formula.expression.has(sympy.exp, sympy.log)
+
+
+def test_a_coefficient_that_varies_is_found():
+    found = search(X, c * np.tan(a / 3) - b * c**2 / np.cos(a / 3) ** 2, budget=30)
+    assert found.verdict == "formula"
+    assert found.best.rmse < 1e-12
+
+
 def test_complexity_is_limited():
     found = search(X, np.sin(5 * a * b) + c, max_complexity=9, budget=6)
     assert all(formula.complexity <= 9 for formula in found.front)

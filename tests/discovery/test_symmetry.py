@@ -5,9 +5,9 @@ import pytest
 import sympy
 
 from knotwork.discovery.clock import Clock, OutOfTime
+from knotwork.discovery.splits import part_values, splits
 from knotwork.discovery.surrogate import fit_surrogate
 from knotwork.discovery.symmetry import (
-    additive_splits,
     pair_sums,
     scalings,
     translations,
@@ -58,9 +58,17 @@ def test_an_idle_input_is_left_out():
 
 def test_parts_of_a_sum_come_apart():
     surrogate = surrogate_of(np.sin(a) + b * c, logarithm=False)
-    parts = [part for _, part in additive_splits(surrogate, X, np.random.default_rng(0), 0.03)]
-    assert (0,) in parts
-    assert (1,) not in parts
+    found = splits(surrogate, X, np.random.default_rng(0), 0.03)
+    assert [split.part for split in found if not split.product] == [(0,)]
+
+
+def test_a_product_that_changes_its_sign_comes_apart():
+    surrogate = surrogate_of(np.cos(2 * a) * (b + c**2), logarithm=False)
+    (split,) = splits(surrogate, X, np.random.default_rng(0), 0.01)
+    assert split.product
+    assert split.part == (0,)
+    inputs, values = part_values(surrogate, X, split)
+    assert abs(np.corrcoef(np.cos(2 * inputs[:, 0]), values)[0, 1]) > 0.999
 
 
 def test_nothing_is_seen_where_nothing_is():

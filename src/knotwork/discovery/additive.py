@@ -21,7 +21,7 @@ from ..symbolic.edge_fit import fit_edges
 from .transforms import Transform, usable_transforms
 from .univariate import edge_expression
 
-__all__ = ["additive_candidates"]
+__all__ = ["additive_candidates", "spline_basis"]
 
 Array = NDArray[np.float64]
 
@@ -60,7 +60,7 @@ def additive_candidates(
     intervals = int(
         np.clip((~held).sum() / (_ROWS_A_COEFFICIENT * X.shape[1]) - _DEGREE, 1, _INTERVALS)
     )
-    design = np.column_stack([_basis(X[:, k], intervals) for k in range(X.shape[1])])
+    design = np.column_stack([spline_basis(X[:, k], intervals) for k in range(X.shape[1])])
     fits: list[tuple[float, Transform, Any]] = []
     for transform in usable_transforms(y, allowed):
         target = transform.apply(y)
@@ -83,7 +83,7 @@ def additive_candidates(
         yield from _snapped(symbols, X, y, functions, transform, solution, intervals)
 
 
-def _basis(x: Array, intervals: int) -> Array:
+def spline_basis(x: Array, intervals: int) -> Array:
     """Return the B-splines of a column at its rows, shape (rows, intervals + degree)."""
     breaks = np.unique(np.quantile(x, np.linspace(0, 1, intervals + 1)))
     knots = np.concatenate([[breaks[0]] * _DEGREE, breaks, [breaks[-1]] * _DEGREE])
@@ -104,7 +104,7 @@ def _snapped(
     inputs, outputs, kept = [], [], []
     total = float(np.std(transform.apply(y)))
     for k in range(count):
-        basis = _basis(X[:, k], intervals)
+        basis = spline_basis(X[:, k], intervals)
         component = basis @ solution[place : place + basis.shape[1]]
         place += basis.shape[1]
         if np.std(component) > _NEGLIGIBLE * total:

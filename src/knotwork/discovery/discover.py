@@ -36,7 +36,7 @@ __all__ = ["Discovery", "discover"]
 
 Array = NDArray[np.float64]
 
-_LIBRARY = (*DEFAULT_NAMES, "cosh", "arctan")
+_LIBRARY = (*DEFAULT_NAMES, "cosh", "arctan", "tan")
 # What polishing and judging may take at the end, as a share of the budget; of a short one they
 # take more than of a long one, but no more than the other share.
 _CLOSING = 0.05
@@ -290,6 +290,7 @@ def discover(
     symbols = tuple(data.symbols[k] for k in kept)
     scales, spread = data.scaling.inputs[kept], float(np.std(data.y)) or 1.0
     rules = Rules(knowledge, symbols, data.X[:_MOST_ROWS, kept], scales, spread)
+    settings = Settings(functions, seed=seed, width=width, n_jobs=n_jobs)
     problem = Problem(
         data.X[:_MOST_ROWS, kept],
         data.y[:_MOST_ROWS],
@@ -303,8 +304,8 @@ def discover(
         admissible=rules.admits if rules.restrict else None,
         amended=rules.amended,
         proposals=rules.reductions(),
+        vocabulary=settings.vocabulary,
     )
-    settings = Settings(functions, seed=seed, width=width, n_jobs=n_jobs)
     kept_state = None
     if state is not None:
         options = (seed, width, sorted(settings.names), max_complexity, robust, integers, knowledge)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import sympy
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from .clock import Clock
 from .complexity import complexity, description_length
-from .refit import EXACT, Fit, refitted
+from .refit import Fit, refitted
 from .rounding import round_constants
 from .surrogate import Surrogate
 from .symmetry import Reduction
@@ -72,6 +73,8 @@ class Problem:
         What a formula becomes before it is fitted.
     proposals : tuple of Reduction
         Reductions of the whole problem that are known beforehand.
+    vocabulary : frozenset of SymPy's function classes, optional
+        Those that formulas may contain; None for all.
 
     Attributes
     ----------
@@ -92,6 +95,7 @@ class Problem:
     admissible: Callable[[sympy.Expr], bool] | None = None
     amended: Callable[[sympy.Expr], sympy.Expr] = lambda expression: expression
     proposals: tuple[Reduction, ...] = ()
+    vocabulary: frozenset[Any] | None = None
     watch: Callable[[Problem], None] = lambda problem: None
     networks: list[Surrogate] = field(default_factory=list)
     pool: list[Candidate] = field(default_factory=list)
@@ -127,6 +131,10 @@ class Problem:
         self.clock.check()
         if not _sound(expression):
             return np.inf
+        if self.vocabulary is not None:
+            used = {call.func for call in expression.atoms(sympy.Function)}
+            if not used <= self.vocabulary:
+                return np.inf
         expression = self.amended(expression)
         if complexity(expression) > (self.largest or _MOST_COMPLEX):
             return np.inf
@@ -149,7 +157,7 @@ class Problem:
         if not self.allows(fit):
             return np.inf
         self.keep(fit)
-        if fit.rmse < EXACT:
+        if fit.is_exact:
             raise Found
         return fit.rmse
 

@@ -18,8 +18,11 @@ __all__ = ["EXACT", "Fit", "fit_constants", "refitted", "relative_error", "uncer
 
 Array = NDArray[np.float64]
 
-# A root mean square this small beside the target's spread is rounding error.
+# A root mean square this small beside the target's spread is rounding error, if few constants are
+# fitted: with more of them a sum can come as near to a smooth function, and must come nearer.
 EXACT = 1e-10
+_NEARER = 3e-14
+_FEW_CONSTANTS = 3
 _EVALUATIONS = 100
 # Singular values below this share of the largest belong to directions the data cannot see.
 _RANK = 1e-9
@@ -66,6 +69,11 @@ class Fit:
     def free(self) -> NDArray[np.bool_]:
         """Which of the constants are fitted."""
         return np.array([number is None for number in self.exact], dtype=bool)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether what it leaves of the rows it was fitted to is rounding error."""
+        return self.rmse < (EXACT if self.free.sum() <= _FEW_CONSTANTS else _NEARER)
 
     @cached_property
     def expression(self) -> sympy.Expr:

@@ -14,12 +14,14 @@ from .additive import additive_candidates
 from .complexity import description_length
 from .problem import Found, Problem
 from .residue import predictable_share
+from .splits import Split, part_values, splits
 from .sums import exact_sums, near_sums, rich_sums
 from .surrogate import Surrogate, fit_surrogate
-from .symmetry import Reduction, additive_splits, pair_sums, scalings, translations, without_idle
+from .symmetry import Reduction, pair_sums, scalings, translations, without_idle
 from .tape import Tape, with_constants
 from .task import Settings, Task
 from .univariate import univariate_candidates
+from .varying import varying_candidates
 
 __all__ = ["solve"]
 
@@ -44,6 +46,10 @@ _NOISE = 0.02
 _PLAINLY = 0.1
 _BEHIND = 3.0
 _HOPELESS = 0.6
+# With so many inputs one can be the argument of coefficients.
+_MOST_VARYING = 4
+# Of the ways in which a task comes apart so many are tried.
+_MOST_SPLITS = 3
 # An input that does so little beside others is left out at first.
 _IDLE = 0.1
 
@@ -152,6 +158,7 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
     if (hopeless := min(_BEHIND * task.rmse, _HOPELESS)) > _PLAINLY:
         _additive(task, problem, settings, hopeless)
     near_sums(task, problem, settings)
+    _varying(task, problem, settings)
     _stop_at_noise(problem, _SHORT if task.depth else _SIMPLE)
     # Before the long sums, which take far longer than what a good formula leaves.
     if task.depth == 0 and settings.thorough:
@@ -162,7 +169,7 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
         return
     for surrogate in surrogates:
         if surrogate.error <= 5 * task.error + 1e-3:
-            _splits(task, surrogate, problem, settings)
+            _divide(task, surrogate, problem, settings)
 
 
 def _stop_at_noise(problem: Problem, parts: float) -> None:
@@ -208,6 +215,18 @@ def _additive(task: Task, problem: Problem, settings: Settings, hopeless: float)
         return
     for expression in additive_candidates(
         task.symbols, task.X, task.y, settings.functions, hopeless
+    ):
+        problem.offer(task.lift(expression))
+    problem.visited.add(key)
+
+
+def _varying(task: Task, problem: Problem, settings: Settings) -> None:
+    key = f"varying {task.name}"
+    if key in problem.visited or len(task.symbols) > _MOST_VARYING:
+        return
+    worthwhile = max(_BEHIND * task.rmse, 1e-3)
+    for expression in varying_candidates(
+        task.symbols, task.X, task.y, settings.functions, worthwhile
     ):
         problem.offer(task.lift(expression))
     problem.visited.add(key)
@@ -302,56 +321,39 @@ def _reduced(task: Task, reduction: Reduction) -> Task | None:
     return Task(symbols, columns, y, lift, task.error, task.rmse, task.depth + 1)
 
 
-def _splits(task: Task, surrogate: Surrogate, problem: Problem, settings: Settings) -> None:
-    """Divide the task where the surrogate is a sum (of logarithms: a product) of two parts."""
+def _divide(task: Task, surrogate: Surrogate, problem: Problem, settings: Settings) -> None:
+    """Solve a part of the task first, where it is a sum or product of two, then what is left."""
     rng = np.random.default_rng([settings.seed, task.depth])
     tolerance = float(np.clip(20 * surrogate.error, 5e-3, 0.1))
-    for _, part in additive_splits(surrogate, task.X, rng, tolerance)[:3]:
-        _divide(task, surrogate, part, problem, settings)
+    for split in splits(surrogate, task.X, rng, tolerance)[:_MOST_SPLITS]:
+        _solve_parts(task, surrogate, split, problem, settings)
         _stop_at_noise(problem, _SIMPLE)
 
 
-def _divide(
-    task: Task,
-    surrogate: Surrogate,
-    part: tuple[int, ...],
-    problem: Problem,
-    settings: Settings,
+def _solve_parts(
+    task: Task, surrogate: Surrogate, split: Split, problem: Problem, settings: Settings
 ) -> None:
-    rest = [k for k in range(len(task.symbols)) if k not in part]
-    rows = np.linspace(0, len(task.y) - 1, min(len(task.y), 500)).astype(int)
-    X = task.X[rows]
-    # The part's values up to a constant: an average over settings of all other inputs.
-    others = task.X[np.linspace(0, len(task.y) - 1, 40).astype(int)]
-    total = np.zeros(len(rows))
-    for setting in others:
-        point = X.copy()
-        point[:, rest] = setting[rest]
-        total += surrogate.values(point)
-    target = total / len(others)
-    if surrogate.logarithm:
-        target = np.exp(target - target.mean())
-    symbols = tuple(task.symbols[k] for k in part)
-    held = np.arange(len(rows)) % 5 == 4
+    inputs, target = part_values(surrogate, task.X, split)
+    held = np.arange(len(target)) % 5 == 4
     inner = Problem(
-        X[~held][:, part],
+        inputs[~held],
         target[~held],
-        X[held][:, part],
+        inputs[held],
         target[held],
-        symbols,
+        tuple(task.symbols[k] for k in split.part),
         problem.clock,
         floor=max(3 * surrogate.error, 1e-6),
+        vocabulary=problem.vocabulary,
     )
     solve(inner, replace(settings, thorough=False))
+    rest = tuple(symbol for k, symbol in enumerate(task.symbols) if k not in split.part)
     for candidate in inner.ranked()[:2]:
         if candidate.rmse > 0.1:
             continue
-        expression = candidate.expression
-        reduction = Reduction(
-            tuple(task.symbols[k] for k in rest),
-            prefactor=expression if surrogate.logarithm else sympy.Integer(1),
-            shift=sympy.Integer(0) if surrogate.logarithm else expression,
-        )
+        if split.product:
+            reduction = Reduction(rest, prefactor=candidate.expression)
+        else:
+            reduction = Reduction(rest, shift=candidate.expression)
         smaller = _reduced(task, reduction)
         if smaller is not None:
             _solve(replace(smaller, error=max(task.error, candidate.rmse)), problem, settings)

@@ -89,8 +89,9 @@ def exact_sums(task: Task, problem: Problem, settings: Settings) -> None:
         return
     y = _rows(task)[1]
     for place in _places(task, problem, settings, telling=True):
-        if place.left(y)[0] < max(_EXACT, 2 * problem.floor):
-            _offer(place, task, problem)
+        limit = max(_EXACT, 2 * problem.floor)
+        if place.left(y)[0] < limit:
+            _offer(place, task, problem, limit)
     problem.visited.add(key)
 
 
@@ -131,11 +132,12 @@ def rich_sums(task: Task, problem: Problem, settings: Settings) -> None:
     if key in problem.visited:
         return
     for place in _places(task, problem, settings, telling=False):
-        _offer(place, task, problem)
+        _offer(place, task, problem, _WORTHWHILE)
     problem.visited.add(key)
 
 
-def _offer(place: _Place, task: Task, problem: Problem) -> None:
+def _offer(place: _Place, task: Task, problem: Problem, limit: float) -> None:
+    """Offer sums that leave no more than the limit."""
     problem.clock.check()
     y = _rows(task)[1]
     plain = place.transform.name == "y"
@@ -143,7 +145,7 @@ def _offer(place: _Place, task: Task, problem: Problem) -> None:
     floor = max(1e-11, 0.8 * problem.floor) if plain else 1e-11
     found = select_terms(place.dictionary, place.target, floor=floor)
     for terms in _worthwhile(found, len(y)):
-        if terms.rmse < _WORTHWHILE or plain:
+        if terms.rmse < limit:
             problem.offer(task.lift(place.transform.invert(terms.expression, y)))
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from .surrogate import Surrogate
 
-__all__ = ["Reduction", "additive_splits", "pair_sums", "scalings", "translations", "without_idle"]
+__all__ = ["Reduction", "pair_sums", "scalings", "translations", "without_idle"]
 
 Array = NDArray[np.float64]
 
@@ -301,39 +301,6 @@ def without_idle(
     if len(kept) == len(symbols):
         return None
     return Reduction(tuple(symbols[k] for k in kept))
-
-
-def additive_splits(
-    surrogate: Surrogate, X: Array, rng: np.random.Generator, tolerance: float
-) -> list[tuple[float, tuple[int, ...]]]:
-    """List the sets of inputs whose part can be added to that of all others, best first.
-
-    Of random pairs of rows the coordinates of a set are swapped: for a sum,
-    ``f(a, b) + f(a', b') = f(a, b') + f(a', b)``. A surrogate of log|y| so tests for products.
-
-    Returns
-    -------
-    list of (float, tuple of int)
-        The median defect relative to the spread, and the smaller set of the two.
-    """
-    n = X.shape[1]
-    if n < 2 or n > 9:
-        return []
-    pairs = rng.integers(0, len(X), (2, 400))
-    first, second = X[pairs[0]], X[pairs[1]]
-    direct = surrogate.values(first) + surrogate.values(second)
-    found: list[tuple[float, tuple[int, ...]]] = []
-    for mask in range(1, 2 ** (n - 1)):
-        chosen = [k for k in range(n) if mask >> k & 1]
-        swapped, other = first.copy(), second.copy()
-        swapped[:, chosen], other[:, chosen] = second[:, chosen], first[:, chosen]
-        defect = direct - surrogate.values(swapped) - surrogate.values(other)
-        size = float(np.median(np.abs(defect))) / surrogate.spread
-        if size < tolerance:
-            rest = [k for k in range(n) if k not in chosen]
-            part = chosen if len(chosen) <= len(rest) else rest
-            found.append((size, tuple(part)))
-    return sorted(found, key=lambda entry: (len(entry[1]), entry[0]))
 
 
 def _rational(fraction: Fraction) -> sympy.Expr:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import sympy
@@ -35,6 +36,15 @@ class Settings:
     def names(self) -> frozenset[str]:
         """The names of the functions."""
         return frozenset(function.name for function in self.functions)
+
+    @property
+    def vocabulary(self) -> frozenset[Any]:
+        """SymPy's classes of the functions; a cosine is a sine with another phase."""
+        x = sympy.Symbol("x", real=True)
+        used = {call.func for f in self.functions for call in f.sympy(x).atoms(sympy.Function)}
+        for one, other in ((sympy.sin, sympy.cos), (sympy.asin, sympy.acos)):
+            used |= {one, other} if {one, other} & used else set()
+        return frozenset(used)
 
     @property
     def hidden(self) -> tuple[int, ...]:

@@ -84,9 +84,10 @@ def select_terms(
     matrix = matrix / np.where(norms > 0, norms, 1.0)
     target = y[rows] / (np.linalg.norm(y[rows]) or 1.0)
     results: list[Terms] = []
-    if exhaust and dictionary.telling:
-        kept = _thresholded(dictionary, y, 2 * most)
-        found = _fitted(dictionary, y, size, kept) if kept else None
+    # A quotient can be written with any factor above and below, so that small ones come first.
+    quotients = bool(dictionary.below.any())
+    if exhaust and dictionary.telling and not quotients:
+        found = _fitted(dictionary, y, size, _thresholded(dictionary, y, 2 * most))
         if found is not None:
             return [found]
     supports = [_Support.empty(matrix, target)]
@@ -101,6 +102,9 @@ def select_terms(
             return results
     if not exhaust:
         return results
+    if dictionary.telling and quotients:
+        found = _fitted(dictionary, y, size, _thresholded(dictionary, y, 2 * most))
+        return results if found is None else [*results, found]
     # Go on greedily until nothing is left to explain, then leave out what is not needed: among
     # inputs so alike the terms picked first are often the wrong ones.
     support = supports[0]
@@ -218,6 +222,8 @@ def _eliminated(
 
 def _fitted(dictionary: Dictionary, y: Array, size: float, key: tuple[int, ...]) -> Terms | None:
     """Fit the sum over all rows and write it as an expression."""
+    if not key:
+        return None
     part = dictionary.values[:, list(key)]
     scale = np.linalg.norm(part, axis=0)
     coefficients = np.linalg.lstsq(part / scale, y, rcond=None)[0] / scale

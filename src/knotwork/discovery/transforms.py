@@ -106,6 +106,7 @@ _LIST = (
     Transform(
         "tan", np.tan, sympy.atan, np.arctan, low=-1.57, high=1.57, needs=frozenset({"arctan"})
     ),
+    Transform("arctan", np.arctan, sympy.tan, np.tan, needs=frozenset({"tan"})),
     Transform(
         "arctanh",
         np.arctanh,

@@ -30,6 +30,8 @@ _SEARCH_NATS = 18.0
 # Formulas up to this complexity number about so many, times the square of the inputs.
 _PLAIN = 7
 _PLAIN_FORMULAS = 100
+# A formula of more symbols than this for each input, and so many more, is no law unless exact.
+_LONGEST = 10
 _AS_GOOD = 1.1
 # A part of what is left this large that a network still predicts speaks against a formula.
 _LEFT = 0.05
@@ -98,7 +100,7 @@ def judge(
         return _verdict(NO_FORMULA, "no formula could be fitted.")
     fit, size = evidence.fit, evidence.size
     error = fit.error(X, held)
-    if fit.rmse < EXACT and error < 1e3 * EXACT:
+    if fit.is_exact and error < 1e3 * EXACT:
         return _verdict(
             FORMULA,
             f"it reproduces every row to {max(fit.rmse, error):.1g} of the target's spread.",
@@ -118,6 +120,8 @@ def judge(
     )
     if saved < _SEARCH_NATS and plain > _SIGNIFICANT:
         return _verdict(NO_FORMULA, errors, "it explains too little to pay for its length.")
+    if size > _LONGEST * (1 + len(problem.symbols)):
+        return _verdict(NO_FORMULA, errors, f"of {size} symbols it describes, but is no law.")
     if error > _AS_GOOD * network_error + 1e-9:
         return _verdict(NO_FORMULA, errors, "a network predicts held-out rows clearly better.")
     try:

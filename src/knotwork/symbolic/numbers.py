@@ -75,6 +75,7 @@ def _units() -> tuple[tuple[sympy.Expr, float, float], ...]:
     units = [
         (sympy.pi, 0.1),
         (sympy.pi**2, 0.02),
+        (sympy.pi**3, 0.01),
         (sympy.E, 0.02),
         (sympy.log(2), 0.02),
         (sympy.log(10), 0.02),

@@ -1,0 +1,144 @@
+"""Sums of simple terms in all inputs but one, whose coefficients are unknown functions of that one.
+
+``y = sum_k g_k(u) h_k(v)``, u one input and v all others: with a dictionary for the h_k and splines
+for the g_k everything is linear (varying-coefficient models: Hastie and Tibshirani, JRSS B 1993).
+Few h_k are chosen, each with a spline of its own, and the splines are then given functions.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sympy
+from numpy.typing import NDArray
+
+from ..functions import SymbolicFunction
+from .additive import spline_basis
+from .dictionary import Dictionary
+from .univariate import univariate_candidates
+
+__all__ = ["varying_candidates"]
+
+Array = NDArray[np.float64]
+
+_INTERVALS = 8
+_ROWS = 600
+_MOST_COLUMNS = 80
+_MOST_TERMS = 3
+_BEAM = 6
+# Supports are followed while they leave so little of the target; so many functions are tried for
+# each coefficient, in so many combinations.
+_WORTHWHILE = 0.03
+_FUNCTIONS = 3
+_COMBINATIONS = 8
+_SUPPORTS = 2
+
+
+@dataclass(frozen=True)
+class _Support:
+    """Chosen terms, the values of their coefficients at the rows, and what they leave."""
+
+    chosen: tuple[int, ...]
+    coefficients: Array
+    rest: Array
+
+
+def varying_candidates(
+    symbols: Sequence[sympy.Symbol],
+    X: Array,
+    y: Array,
+    functions: Sequence[SymbolicFunction],
+    worthwhile: float,
+) -> Iterator[sympy.Expr]:
+    """Yield formulas ``sum_k g_k(u) h_k(v)`` for every choice of u.
+
+    Parameters
+    ----------
+    symbols
+        Names of the columns, two at the least.
+    X, y : arrays of shape (rows, inputs) and (rows,)
+    functions : sequence of SymbolicFunction
+    worthwhile : float
+        Models that leave more of the target's spread than this are not followed; at most 0.03.
+    """
+    rows = np.linspace(0, len(y) - 1, min(len(y), _ROWS)).astype(int)
+    inputs, y = X[rows], y[rows]
+    allowed = frozenset(function.name for function in functions)
+    for place, symbol in enumerate(symbols):
+        others = [k for k in range(len(symbols)) if k != place]
+        dictionary = Dictionary.of(
+            [symbols[k] for k in others], inputs[:, others], rich=1, allowed=allowed
+        )
+        basis = spline_basis(inputs[:, place], _INTERVALS)
+        for support in _supports(dictionary, basis, y, min(worthwhile, _WORTHWHILE)):
+            yield from _snapped(symbol, inputs[:, place], dictionary, support, functions)
+
+
+def _supports(dictionary: Dictionary, basis: Array, y: Array, worthwhile: float) -> list[_Support]:
+    """Return the few sets of terms that explain the target, the smallest first."""
+    count = min(dictionary.values.shape[1], _MOST_COLUMNS)
+    columns = dictionary.values[:, :count] / np.linalg.norm(dictionary.values[:, :count], axis=0)
+    spread = float(np.std(y)) or 1.0
+    groups = [np.linalg.qr(basis * columns[:, [j]])[0] for j in range(count)]
+    beam = [_Support((), np.zeros((len(y), 0)), y)]
+    for _ in range(_MOST_TERMS):
+        proposals: dict[tuple[int, ...], float] = {}
+        for support in beam:
+            gains = [float(np.sum((group.T @ support.rest) ** 2)) for group in groups]
+            for j in np.argsort(gains)[::-1][:_BEAM].tolist():
+                if j not in support.chosen:
+                    proposals[tuple(sorted((*support.chosen, j)))] = gains[j]
+        tried = [_fitted(columns, basis, y, chosen) for chosen in proposals]
+        beam = sorted(tried, key=lambda s: (float(s.rest @ s.rest), s.chosen))[:_BEAM]
+        good = [s for s in beam if float(np.sqrt(np.mean(s.rest**2))) < worthwhile * spread]
+        if good:
+            return good[:_SUPPORTS]
+    return []
+
+
+def _fitted(columns: Array, basis: Array, y: Array, chosen: tuple[int, ...]) -> _Support:
+    width = basis.shape[1]
+    matrix = np.hstack([basis * columns[:, [j]] for j in chosen])
+    # A trace of ridge: functions of others can be as good as constant over an interval.
+    scale = 1e-9 * np.linalg.norm(matrix, axis=0).max()
+    system = np.vstack([matrix, scale * np.eye(matrix.shape[1])])
+    solution = np.linalg.lstsq(system, np.concatenate([y, np.zeros(matrix.shape[1])]), rcond=None)[
+        0
+    ]
+    parts = [basis @ solution[k * width : (k + 1) * width] for k in range(len(chosen))]
+    return _Support(chosen, np.column_stack(parts), y - matrix @ solution)
+
+
+def _snapped(
+    symbol: sympy.Symbol,
+    x: Array,
+    dictionary: Dictionary,
+    support: _Support,
+    functions: Sequence[SymbolicFunction],
+) -> Iterator[sympy.Expr]:
+    """Yield the sum with the best functions for its coefficients."""
+    choices: list[list[sympy.Expr]] = []
+    for k, j in enumerate(support.chosen):
+        norm = float(np.linalg.norm(dictionary.values[:, j]))
+        values = support.coefficients[:, k] / norm
+        size = float(np.sqrt(np.mean(values**2)))
+        found: list[sympy.Expr] = []
+        if float(np.std(values)) < 0.05 * size:
+            found.append(sympy.Float(float(np.median(values)), 17))
+        else:
+            ranked = univariate_candidates(
+                symbol, x, values, functions, kept=_FUNCTIONS, powers=False
+            )
+            found += [expression for _, expression in ranked]
+        if not found:
+            return
+        choices.append([dictionary.factor(j) * expression for expression in found])
+    order = sorted(
+        itertools.product(*(range(len(choice)) for choice in choices)),
+        key=lambda ranks: (sum(ranks), ranks),
+    )
+    for ranks in order[:_COMBINATIONS]:
+        yield sympy.Add(*[choice[rank] for choice, rank in zip(choices, ranks, strict=True)])
