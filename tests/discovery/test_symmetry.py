@@ -94,3 +94,14 @@ def test_networks_stop_with_the_time():
 def test_the_same_seed_gives_the_same_network():
     first, second = surrogate_of(a * b), surrogate_of(a * b)
     assert np.array_equal(first.values(X), second.values(X))
+
+
+def test_targets_of_both_signs_over_decades_are_stretched():
+    target = np.exp(3 * a) * (b - 2) * c
+    found = fit_surrogate(X, target, starts=1, clock=Clock(60))
+    stretched = next(one for one in found if one.kind == "stretched")
+    values, gradients = stretched.values_and_gradients(X[:50])
+    np.testing.assert_allclose(values, stretched.values(X[:50]))
+    moved = X[:50] + np.array([1e-6, 0, 0])
+    slopes = (stretched.values(moved) - values) / 1e-6
+    np.testing.assert_allclose(gradients[:, 0], slopes, rtol=1e-3, atol=1e-3 * slopes.max())

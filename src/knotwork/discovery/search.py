@@ -46,6 +46,8 @@ _NOISE = 0.02
 _PLAINLY = 0.1
 _BEHIND = 3.0
 _HOPELESS = 0.6
+# A network of the logarithm this good shows the logarithm's own laws.
+_CLEAR = 5e-3
 # With so many inputs one can be the argument of coefficients.
 _MOST_VARYING = 4
 # Of the ways in which a task comes apart so many are tried.
@@ -160,6 +162,8 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
     near_sums(task, problem, settings)
     _varying(task, problem, settings)
     _stop_at_noise(problem, _SHORT if task.depth else _SIMPLE)
+    if settings.thorough and not task.logarithm:
+        _solve_logarithm(task, surrogates, problem, settings)
     # Before the long sums, which take far longer than what a good formula leaves.
     if task.depth == 0 and settings.thorough:
         _explain_rest(problem, replace(settings, splits=False))
@@ -170,6 +174,24 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
     for surrogate in surrogates:
         if surrogate.error <= 5 * task.error + 1e-3:
             _divide(task, surrogate, problem, settings)
+
+
+def _solve_logarithm(
+    task: Task, surrogates: list[Surrogate], problem: Problem, settings: Settings
+) -> None:
+    """Solve for log|y|, which may obey laws that y does not: powers with unknown exponents."""
+    found = [s for s in surrogates if s.kind == "logarithm" and s.error <= _CLEAR]
+    if not found:
+        return
+    (surrogate,) = found
+
+    def lift(expression: sympy.Expr) -> sympy.Expr:
+        return task.lift(surrogate.sign * sympy.exp(expression))
+
+    logarithms, depth = np.log(np.abs(task.y)), task.depth + 1
+    inner = Task(task.symbols, task.X, logarithms, lift, task.error, depth=depth, logarithm=True)
+    problem.surrogates[inner.name] = [surrogate.of_logarithm()]
+    _solve(inner, problem, settings)
 
 
 def _stop_at_noise(problem: Problem, parts: float) -> None:

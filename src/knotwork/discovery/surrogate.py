@@ -7,7 +7,8 @@ whether inputs matter, come apart, or act only in a certain combination.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -34,6 +35,10 @@ _ROWS = 1200
 _HELD_OUT = 5
 # A start this good needs no other beside it.
 _GOOD = 1e-3
+# The largest target beside the typical one from which on it is stretched.
+_DECADES = 10.0
+
+Kind = Literal["plain", "logarithm", "stretched"]
 
 
 @dataclass(frozen=True)
@@ -43,30 +48,44 @@ class Surrogate:
     Attributes
     ----------
     model : KAN
-    logarithm : bool
-        Whether it stands for log|y| instead of y.
+    kind : Kind
+        What the network was fitted to.
     error : float
         Median absolute error on held-out rows, relative to the spread of what it stands for, both
         measured by medians: a few huge targets must not make a poor fit look good.
     rmse : float
         Root mean squared error of y itself on held-out rows, relative to its standard deviation.
+    spread : float
+        Of y or log|y|.
     """
 
     model: KAN
-    logarithm: bool
+    kind: Kind
     error: float
     rmse: float
     centre: Array
     scale: Array
     offset: float
+    reach: float
     spread: float
+    unit: float = 1.0
     sign: float = 1.0
+
+    @property
+    def logarithm(self) -> bool:
+        """Whether it stands for log|y| instead of y."""
+        return self.kind == "logarithm"
 
     def values(self, X: Array) -> Array:
         """Return the values of y or log|y| that the network gives, shape (rows,)."""
         with torch.no_grad(), one_thread():
             inputs = torch.from_numpy((X - self.centre) / self.scale)
-            return self.model(inputs)[:, 0].numpy() * self.spread + self.offset
+            values = self.model(inputs)[:, 0].numpy() * self.reach + self.offset
+        return self.unit * np.sinh(values) if self.kind == "stretched" else values
+
+    def of_logarithm(self) -> Surrogate:
+        """Return the network of log|y| as one of a target that is this logarithm."""
+        return replace(self, kind="plain", rmse=self.error)
 
     def predictions(self, X: Array) -> Array:
         """Return predictions of y itself, the sign of a logarithm being that of all targets."""
@@ -79,10 +98,12 @@ class Surrogate:
             inputs = torch.from_numpy((X - self.centre) / self.scale).requires_grad_()
             values = self.model(inputs)[:, 0]
             (gradients,) = torch.autograd.grad(values.sum(), inputs)
-        return (
-            values.detach().numpy() * self.spread + self.offset,
-            gradients.numpy() * self.spread / self.scale,
-        )
+        found = values.detach().numpy() * self.reach + self.offset
+        slopes = gradients.numpy() * self.reach / self.scale
+        if self.kind == "stretched":
+            slopes = slopes * (self.unit * np.cosh(found))[:, None]
+            found = self.unit * np.sinh(found)
+        return found, slopes
 
 
 def fit_surrogate(
@@ -99,7 +120,10 @@ def fit_surrogate(
     logarithms: bool = True,
     unfinished: bool = False,
 ) -> list[Surrogate]:
-    """Fit networks to y and, where it is never 0, to log|y|; return the best of each, best first.
+    """Fit networks to y and to its logarithm or the like; return the best of each, best first.
+
+    The logarithm is that of |y| where y has one sign. Where it has both and spans decades, it is
+    ``arsinh(y / typical |y|)``, a logarithm to either side of 0.
 
     Parameters
     ----------
@@ -130,11 +154,17 @@ def fit_surrogate(
     rows = np.linspace(0, len(y) - 1, min(len(y), _ROWS)).astype(int)
     few, y = X[rows], y[rows]
     held_out = np.arange(len(y)) % _HELD_OUT == _HELD_OUT - 1
-    best: dict[bool, Surrogate] = {}
-    kinds = [False, True] if logarithms and np.abs(y).min() > 0 else [False]
+    best: dict[Kind, Surrogate] = {}
+    kinds: list[Kind] = ["plain"]
+    if logarithms and (y.min() > 0 or y.max() < 0):
+        kinds.append("logarithm")
+    elif logarithms and float(np.abs(y).max()) > _DECADES * _typical(y):
+        kinds.append("stretched")
     for start in range(starts):
-        wanted = [kind for kind in kinds if kind not in best or best[kind].error >= good]
-        settings = [
+        wanted: list[Kind] = [
+            kind for kind in kinds if kind not in best or best[kind].error >= good
+        ]
+        settings: list[tuple[Any, ...]] = [
             (few, y, held_out, kind, seed + start, clock.left, hidden, unfinished)
             for kind in wanted
         ]
@@ -157,7 +187,7 @@ def _fit_one(
     X: Array,
     y: Array,
     held_out: NDArray[np.bool_],
-    logarithm: bool,
+    kind: Kind,
     seed: int,
     seconds: float,
     hidden: tuple[int, ...],
@@ -165,7 +195,12 @@ def _fit_one(
 ) -> Surrogate | None:
     """Fit one network; None if the seconds were not enough and it must be finished."""
     clock = Clock(seconds)
-    target = np.log(np.abs(y)) if logarithm else y
+    unit = _typical(y)
+    target = y
+    if kind == "logarithm":
+        target = np.log(np.abs(y))
+    elif kind == "stretched":
+        target = np.arcsinh(y / unit)
     centre, scale = X.mean(0), X.std(0)
     scale[scale == 0] = 1.0
     offset, spread = float(target.mean()), float(target.std()) or 1.0
@@ -189,13 +224,32 @@ def _fit_one(
         with torch.no_grad():
             errors = (model(inputs) - targets)[:, 0].numpy()[held_out]
             values = (errors + targets[:, 0].numpy()[held_out]) * spread + offset
-    if logarithm:
+    if kind == "logarithm":
         values = np.sign(y[held_out]) * np.exp(np.minimum(values, 700.0))
+    elif kind == "stretched":
+        values = unit * np.sinh(np.clip(values, -700.0, 700.0))
     with np.errstate(over="ignore"):
         rmse = float(np.sqrt(np.mean((values - y[held_out]) ** 2))) / (float(y.std()) or 1.0)
     standard = targets[:, 0].numpy()
-    reach = 1.4826 * float(np.median(np.abs(standard - np.median(standard)))) or 1.0
-    error = float(np.median(np.abs(errors))) / reach
+    error = float(np.median(np.abs(errors))) / _robust_spread(standard)
     return Surrogate(
-        model, logarithm, error, rmse, centre, scale, offset, spread, float(np.sign(y[0]))
+        model,
+        kind,
+        error,
+        rmse,
+        centre,
+        scale,
+        offset,
+        reach=spread,
+        spread=_robust_spread(y) if kind == "stretched" else spread,
+        unit=unit,
+        sign=float(np.sign(y[0])),
     )
+
+
+def _robust_spread(values: Array) -> float:
+    return 1.4826 * float(np.median(np.abs(values - np.median(values)))) or 1.0
+
+
+def _typical(y: Array) -> float:
+    return float(np.median(np.abs(y))) or 1.0

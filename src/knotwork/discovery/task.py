@@ -65,6 +65,8 @@ class Task:
     error, rmse : float
         Errors of the task's surrogate (or of the task it came from), as `Surrogate` has them.
     depth : int
+    logarithm : bool
+        Whether the target is the logarithm of that of the task it came from.
     """
 
     symbols: tuple[sympy.Symbol, ...]
@@ -74,6 +76,7 @@ class Task:
     error: float = 1.0
     rmse: float = 1.0
     depth: int = 0
+    logarithm: bool = False
 
     @classmethod
     def whole(cls, problem: Problem) -> Task:

@@ -37,6 +37,8 @@ class Transform:
         Where T can be taken.
     needs : frozenset of str
         The library's functions of which the inverse uses one; none for powers.
+    rare : bool
+        Whether laws seldom have it outermost.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Transform:
     low: float = -np.inf
     high: float = np.inf
     needs: frozenset[str] = frozenset()
+    rare: bool = False
 
     def usable(self, y: Array) -> bool:
         """Return whether T can be taken of all targets and keeps them apart."""
@@ -106,7 +109,7 @@ _LIST = (
     Transform(
         "tan", np.tan, sympy.atan, np.arctan, low=-1.57, high=1.57, needs=frozenset({"arctan"})
     ),
-    Transform("arctan", np.arctan, sympy.tan, np.tan, needs=frozenset({"tan"})),
+    Transform("arctan", np.arctan, sympy.tan, np.tan, needs=frozenset({"tan"}), rare=True),
     Transform(
         "arctanh",
         np.arctanh,
@@ -130,11 +133,14 @@ _LIST = (
 TRANSFORMS: Mapping[str, Transform] = {transform.name: transform for transform in _LIST}
 
 
-def usable_transforms(y: Array, allowed: frozenset[str] | None = None) -> list[Transform]:
+def usable_transforms(
+    y: Array, allowed: frozenset[str] | None = None, *, rare: bool = False
+) -> list[Transform]:
     """List the transforms that the targets and the functions allowed admit, the plainest first."""
     return [
         transform
         for transform in _LIST
-        if (allowed is None or not transform.needs or transform.needs & allowed)
+        if (rare or not transform.rare)
+        and (allowed is None or not transform.needs or transform.needs & allowed)
         and transform.usable(y)
     ]

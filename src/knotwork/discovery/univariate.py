@@ -74,7 +74,7 @@ def univariate_candidates(
         if q != 0 and not (positive or (q > 0 and q == int(q) and np.abs(x).min() > 0)):
             continue
         scaled = y * x**q
-        for transform in usable_transforms(scaled, allowed):
+        for transform in usable_transforms(scaled, allowed, rare=True):
             if q != 0 and transform.name not in ("y", "1/y", "log", "1/y^2", "y^2"):
                 continue
             settings.append((q, transform, scaled))

@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 
 _INTERVALS = 8
 _ROWS = 600
-_MOST_COLUMNS = 80
+_MOST_COLUMNS = 160
 _MOST_TERMS = 3
 _BEAM = 6
 # Supports are followed while they leave so little of the target; so many functions are tried for
@@ -70,7 +70,10 @@ def varying_candidates(
     for place, symbol in enumerate(symbols):
         others = [k for k in range(len(symbols)) if k != place]
         dictionary = Dictionary.of(
-            [symbols[k] for k in others], inputs[:, others], rich=1, allowed=allowed
+            [symbols[k] for k in others],
+            inputs[:, others],
+            rich=2 if len(others) < 3 else 1,
+            allowed=allowed,
         )
         basis = spline_basis(inputs[:, place], _INTERVALS)
         for support in _supports(dictionary, basis, y, min(worthwhile, _WORTHWHILE)):

@@ -30,8 +30,11 @@ _SEARCH_NATS = 18.0
 # Formulas up to this complexity number about so many, times the square of the inputs.
 _PLAIN = 7
 _PLAIN_FORMULAS = 100
-# A formula of more symbols than this for each input, and so many more, is no law unless exact.
+# A formula of more symbols than this for each input, and so many more, is no law unless exact;
+# of fewer, where all networks are so far behind that they cannot tell what is left to explain.
 _LONGEST = 10
+_LONGEST_UNTOLD = 5
+_FAR_BEHIND = 3.0
 _AS_GOOD = 1.1
 # A part of what is left this large that a network still predicts speaks against a formula.
 _LEFT = 0.05
@@ -120,7 +123,8 @@ def judge(
     )
     if saved < _SEARCH_NATS and plain > _SIGNIFICANT:
         return _verdict(NO_FORMULA, errors, "it explains too little to pay for its length.")
-    if size > _LONGEST * (1 + len(problem.symbols)):
+    told = network_error <= _FAR_BEHIND * error
+    if size > (_LONGEST if told else _LONGEST_UNTOLD) * (1 + len(problem.symbols)):
         return _verdict(NO_FORMULA, errors, f"of {size} symbols it describes, but is no law.")
     if error > _AS_GOOD * network_error + 1e-9:
         return _verdict(NO_FORMULA, errors, "a network predicts held-out rows clearly better.")
