@@ -25,13 +25,17 @@ __all__ = ["varying_candidates"]
 Array = NDArray[np.float64]
 
 _INTERVALS = 8
-_ROWS = 600
+_ROWS = 400
 _MOST_COLUMNS = 160
 _MOST_TERMS = 3
 _BEAM = 6
 # Supports are followed while they leave so little of the target; so many functions are tried for
 # each coefficient, in so many combinations.
 _WORTHWHILE = 0.03
+# What a term more must be worth: a factor of the error.
+_A_TERM = 4.0
+# Terms that leave so little of the target need no others beside them.
+_CLEAR = 1e-3
 _FUNCTIONS = 3
 _COMBINATIONS = 8
 _SUPPORTS = 2
@@ -39,11 +43,27 @@ _SUPPORTS = 2
 
 @dataclass(frozen=True)
 class _Support:
-    """Chosen terms, the values of their coefficients at the rows, and what they leave."""
+    """Chosen terms, an orthonormal basis of all that they can give, and what they leave."""
 
     chosen: tuple[int, ...]
-    coefficients: Array
+    basis: Array
     rest: Array
+
+    @property
+    def left(self) -> float:
+        """Root mean square of the rest."""
+        return float(np.sqrt(np.mean(self.rest**2)))
+
+    def extended(self, j: int, group: Array) -> _Support:
+        """Return the support with the columns of one term more."""
+        fresh = group - self.basis @ (self.basis.T @ group)
+        # A direction that is not new would be rounding error.
+        left, sizes, _ = np.linalg.svd(fresh, full_matrices=False)
+        fresh = left[:, sizes > 1e-7 * max(float(sizes[0]), 1e-300)]
+        rest = self.rest - fresh @ (fresh.T @ self.rest)
+        return _Support(
+            tuple(sorted((*self.chosen, j))), np.column_stack([self.basis, fresh]), rest
+        )
 
 
 def varying_candidates(
@@ -77,56 +97,64 @@ def varying_candidates(
         )
         basis = spline_basis(inputs[:, place], _INTERVALS)
         for support in _supports(dictionary, basis, y, min(worthwhile, _WORTHWHILE)):
-            yield from _snapped(symbol, inputs[:, place], dictionary, support, functions)
+            yield from _snapped(symbol, inputs[:, place], basis, y, dictionary, support, functions)
 
 
 def _supports(dictionary: Dictionary, basis: Array, y: Array, worthwhile: float) -> list[_Support]:
-    """Return the few sets of terms that explain the target, the smallest first."""
+    """Return the few sets of terms that explain the target best, given how many they are."""
     count = min(dictionary.values.shape[1], _MOST_COLUMNS)
     columns = dictionary.values[:, :count] / np.linalg.norm(dictionary.values[:, :count], axis=0)
     spread = float(np.std(y)) or 1.0
     groups = [np.linalg.qr(basis * columns[:, [j]])[0] for j in range(count)]
+    found: list[tuple[float, _Support]] = []
     beam = [_Support((), np.zeros((len(y), 0)), y)]
-    for _ in range(_MOST_TERMS):
-        proposals: dict[tuple[int, ...], float] = {}
+    for size in range(_MOST_TERMS):
+        tried: dict[tuple[int, ...], _Support] = {}
         for support in beam:
-            gains = [float(np.sum((group.T @ support.rest) ** 2)) for group in groups]
-            for j in np.argsort(gains)[::-1][:_BEAM].tolist():
-                if j not in support.chosen:
-                    proposals[tuple(sorted((*support.chosen, j)))] = gains[j]
-        tried = [_fitted(columns, basis, y, chosen) for chosen in proposals]
-        beam = sorted(tried, key=lambda s: (float(s.rest @ s.rest), s.chosen))[:_BEAM]
-        good = [s for s in beam if float(np.sqrt(np.mean(s.rest**2))) < worthwhile * spread]
-        if good:
-            return good[:_SUPPORTS]
-    return []
+            for j in range(count):
+                key = tuple(sorted((*support.chosen, j)))
+                if j not in support.chosen and key not in tried:
+                    tried[key] = support.extended(j, groups[j])
+        ranked = sorted(tried.values(), key=lambda s: (s.left, s.chosen))
+        beam = ranked[:_BEAM]
+        if size == 0:  # plain terms too, since alone they may look poor beside others
+            beam += [tried[j,] for j in range(min(_BEAM, count)) if tried[j,] not in beam]
+        found += [
+            (support.left * _A_TERM ** len(support.chosen), support)
+            for support in beam
+            if support.left < worthwhile * spread
+        ]
+        if found and min(entry[1].left for entry in found) < _CLEAR * spread:
+            break
+    return [support for _, support in sorted(found, key=lambda entry: entry[0])[:_SUPPORTS]]
 
 
-def _fitted(columns: Array, basis: Array, y: Array, chosen: tuple[int, ...]) -> _Support:
-    width = basis.shape[1]
-    matrix = np.hstack([basis * columns[:, [j]] for j in chosen])
+def _coefficients(columns: Array, basis: Array, y: Array) -> Array:
+    """Return the values of the terms' coefficients at the rows, shape (rows, terms)."""
+    width, count = basis.shape[1], columns.shape[1]
+    matrix = np.hstack([basis * columns[:, [j]] for j in range(count)])
     # A trace of ridge: functions of others can be as good as constant over an interval.
     scale = 1e-9 * np.linalg.norm(matrix, axis=0).max()
     system = np.vstack([matrix, scale * np.eye(matrix.shape[1])])
-    solution = np.linalg.lstsq(system, np.concatenate([y, np.zeros(matrix.shape[1])]), rcond=None)[
-        0
-    ]
-    parts = [basis @ solution[k * width : (k + 1) * width] for k in range(len(chosen))]
-    return _Support(chosen, np.column_stack(parts), y - matrix @ solution)
+    target = np.concatenate([y, np.zeros(matrix.shape[1])])
+    solution = np.linalg.lstsq(system, target, rcond=None)[0]
+    return np.column_stack([basis @ solution[k * width : (k + 1) * width] for k in range(count)])
 
 
 def _snapped(
     symbol: sympy.Symbol,
     x: Array,
+    basis: Array,
+    y: Array,
     dictionary: Dictionary,
     support: _Support,
     functions: Sequence[SymbolicFunction],
 ) -> Iterator[sympy.Expr]:
     """Yield the sum with the best functions for its coefficients."""
     choices: list[list[sympy.Expr]] = []
+    coefficients = _coefficients(dictionary.values[:, list(support.chosen)], basis, y)
     for k, j in enumerate(support.chosen):
-        norm = float(np.linalg.norm(dictionary.values[:, j]))
-        values = support.coefficients[:, k] / norm
+        values = coefficients[:, k]
         size = float(np.sqrt(np.mean(values**2)))
         found: list[sympy.Expr] = []
         if float(np.std(values)) < 0.05 * size:
