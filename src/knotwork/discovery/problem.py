@@ -101,7 +101,7 @@ class Problem:
     pool: list[Candidate] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     visited: set[str] = field(default_factory=set)
-    doubted: set[sympy.Expr] = field(default_factory=set)
+    doubted: set[str] = field(default_factory=set)
     surrogates: dict[str, list[Surrogate]] = field(default_factory=dict)
     polished: dict[Candidate, Fit] = field(default_factory=dict)
 

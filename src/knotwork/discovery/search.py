@@ -38,7 +38,7 @@ _PLAIN_SPACING = 0.1
 # residuals no more than this share can be predicted, is as good as the data allow. While there
 # are symmetries to try it must be shorter.
 _AS_GOOD = 1.05
-_SHORT = 3.5
+_SHORT = 4.5
 _SIMPLE = 10
 _NOISE = 0.02
 # An additive model that misses more of the target than this is no sign of an additive law, unless
@@ -203,11 +203,13 @@ def _stop_at_noise(problem: Problem, parts: float) -> None:
         problem.pool,
         key=lambda c: description_length(max(c.rmse, c.held_out), c.complexity, len(problem.y)),
     )
-    if best.held_out > _AS_GOOD * reached or best.expression in problem.doubted:
+    if best.held_out > _AS_GOOD * reached or best.complexity > parts * len(problem.symbols):
         return
-    if best.complexity > parts * len(problem.symbols):
+    # Another fit of the same formula leaves the same.
+    form = f"{parts} {best.fit.tape.form(np.zeros(len(best.fit.constants)))}"
+    if form in problem.doubted:
         return
-    problem.doubted.add(best.expression)
+    problem.doubted.add(form)
     if predictable_share(problem, best.expression, problem.clock) < _NOISE:
         raise Found
 
