@@ -12,11 +12,13 @@ import numpy as np
 
 from .. import discover as search
 from .. import read_table
+from .._interrupts import interruptible_once
 from ..discovery import Discovery
 from ..discovery.front import pareto
 from ..discovery.problem import Problem
 from .console import Watched, note, say, tell_table, watched
 from .files import check_folder, write_picture, write_text
+from .options import check_options, counted, listed, read_units, some, strangers
 from .report import html_report
 
 _STATE = "search.json"
@@ -30,23 +32,6 @@ _LANGUAGES = {
     "json": "formula.json",
     "latex": "formula.tex",
 }
-
-
-def _listed(text: str | None) -> list[str] | None:
-    return None if text is None else [part.strip() for part in text.split(",")]
-
-
-def _units(entries: Sequence[str]) -> dict[str, str]:
-    """Read ``column=unit``; no unit has an equals sign, but a column's name may."""
-    found: dict[str, str] = {}
-    for entry in entries:
-        name, sign, unit = entry.rpartition("=")
-        if not sign:
-            raise click.UsageError(f"--units must be COLUMN=UNIT, as v=m/s; got {entry!r}.")
-        if name.strip() in found:
-            raise click.UsageError(f"--units has {name.strip()!r} twice.")
-        found[name.strip()] = unit
-    return found
 
 
 @click.command()
@@ -105,38 +90,56 @@ def discover(
     """
     if resume and out is None:
         raise click.UsageError("--resume needs --out, the folder of the search to go on with.")
-    dimensions = _units(units)
+    if resume and out is not None and not (out / _STATE).is_file():
+        raise ValueError(
+            f"there is no search to go on with in {out} (no {_STATE}): leave out --resume to "
+            "start one."
+        )
+    check_options(budget, jobs, listed(lib), max_complexity)
+    dimensions = read_units(units)
+    foreign = strangers(dimensions)
     target_units = dimensions.pop(target, None)
     if out is not None:
         check_folder(out)
-    table = read_table(data, target=target, inputs=_listed(inputs))
+    table = read_table(data, target=target, inputs=listed(inputs))
     if len(table) > 1 and np.ptp(table.y) == 0:
         raise ValueError(f"{data.name}: column {target!r} is constant: nothing is to be explained.")
-    say(f"{data.name}: {len(table)} rows, {target} from {', '.join(table.input_names)}\n")
-    with _shown(target) as watch:
-        found = search(
-            table.X,
-            table.y[:, 0],
-            names=table.input_names,
-            budget=budget,
-            seed=seed,
-            n_jobs=jobs,
-            library=_listed(lib),
-            max_complexity=max_complexity,
-            robust=robust,
-            integers=integers,
-            units=dimensions,
-            target_units=target_units,
-            required=_listed(require),
-            forbidden=_listed(forbid),
-            symmetries=symmetry,
-            progress=watch,
-            state=None if out is None else out / _STATE,
-            resume=resume,
-        )
-    _tell(found, target)
     if out is not None:
-        _save(out, found, target, data.name)
+        out.mkdir(parents=True, exist_ok=True)
+    rows = counted(len(table), "row")
+    say(f"{data.name}: {rows}, {target} from {some(table.input_names)}\n")
+    if foreign:
+        note(
+            f"{', '.join(map(repr, foreign))}: no unit that is known here, so taken for a base "
+            "unit of its own."
+        )
+    with interruptible_once() as interrupts:
+        with _shown(target) as watch:
+            found = search(
+                table.X,
+                table.y[:, 0],
+                names=table.input_names,
+                budget=budget,
+                seed=seed,
+                n_jobs=jobs,
+                library=listed(lib),
+                max_complexity=max_complexity,
+                robust=robust,
+                integers=integers,
+                units=dimensions,
+                target_units=target_units,
+                required=listed(require),
+                forbidden=listed(forbid),
+                symmetries=symmetry,
+                progress=watch,
+                state=None if out is None else out / _STATE,
+                resume=resume,
+            )
+        # The result is not to be lost by one Ctrl-C more.
+        interrupts.deaf = True
+        _tell(found, target)
+        if out is not None:
+            _save(out, found, target, data.name)
 
 
 @contextmanager

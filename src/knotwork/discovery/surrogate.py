@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from .._threads import one_thread
@@ -19,6 +18,7 @@ from ..data import Samples
 from ..network import KAN
 from ..training.polish import polish
 from .clock import Clock, OutOfTime
+from .workers import in_workers
 
 __all__ = ["Surrogate", "fit_surrogate"]
 
@@ -142,7 +142,7 @@ def fit_surrogate(
         if n_jobs in (None, 1) or clock.elapsed < _PATIENCE or len(wanted) < 2:
             results = [_fit_one(*setting) for setting in settings]
         else:
-            results = Parallel(n_jobs=n_jobs)(delayed(_fit_one)(*setting) for setting in settings)
+            results = in_workers(_fit_one, settings, n_jobs)
         for kind, found in zip(wanted, results, strict=True):
             if found is None:
                 raise OutOfTime
