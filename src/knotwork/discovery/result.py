@@ -21,8 +21,8 @@ class Discovery:
 
     Attributes
     ----------
-    best : Formula or None
-        The default choice: least description length. None if nothing could be fitted.
+    best : Formula
+        The default choice: least description length. A constant if no formula is worth its length.
     front : list of Formula
         Simplest first; each is more accurate than all before it.
     rivals : list of Formula
@@ -43,7 +43,7 @@ class Discovery:
         How it ended.
     """
 
-    best: Formula | None
+    best: Formula
     front: list[Formula]
     rivals: list[Formula]
     verdict: Verdict
@@ -96,17 +96,9 @@ class Discovery:
         return float(np.isfinite(formula.predict(points * self.data.scaling.inputs)).mean())
 
     def plot(self) -> Any:
-        """Return a Matplotlib figure: the front, and predictions of rows held out.
-
-        Raises
-        ------
-        ValueError
-            If nothing could be fitted.
-        """
+        """Return a Matplotlib figure: the front, and predictions of rows held out."""
         from ..plotting.front import plot_front
 
-        if self.best is None:
-            raise ValueError("there is no formula to plot.")
         scaling = self.data.scaling
         spread = float(np.std(self.data.y_held)) * scaling.target or 1.0
         return plot_front(
