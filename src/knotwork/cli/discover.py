@@ -16,6 +16,7 @@ from .._interrupts import interruptible_once
 from ..discovery import Discovery
 from ..discovery.front import pareto
 from ..discovery.problem import Problem
+from ..discovery.verdict import FORMULA, NO_FORMULA
 from .console import Watched, note, say, tell_table, watched
 from .files import check_folder, write_picture, write_text
 from .options import check_options, counted, listed, read_units, some, strangers
@@ -24,14 +25,15 @@ from .report import html_report
 _STATE = "search.json"
 _SECONDS_BETWEEN = 0.3
 _SHOWN = 8
-_LANGUAGES = {
-    "numpy": "formula.py",
-    "torch": "formula_torch.py",
-    "c": "formula.c",
-    "julia": "formula.jl",
-    "json": "formula.json",
-    "latex": "formula.tex",
+_ENDINGS = {
+    "numpy": ".py",
+    "torch": "_torch.py",
+    "c": ".c",
+    "julia": ".jl",
+    "json": ".json",
+    "latex": ".tex",
 }
+_NETWORK = "model.safetensors"
 
 
 @click.command()
@@ -153,7 +155,11 @@ def _shown(target: str) -> Generator[Watched, None, None]:
             if now - last[0] >= _SECONDS_BETWEEN:
                 last[0] = now
                 rows = [
-                    [f"{c.complexity}", f"{c.held_out:.3g}", _cut(f"{target} = {c.expression}")]
+                    [
+                        f"{c.complexity}",
+                        f"{c.held_out:.3g}",
+                        _cut(f"{target} = {c.expression.evalf(6)}"),
+                    ]
                     for c in pareto(problem.pool)[-_SHOWN:]
                 ]
                 update(["complexity", "error", "formula"], rows, f"{problem.clock.elapsed:.0f} s")
@@ -172,17 +178,22 @@ def _tell(found: Discovery, target: str) -> None:
             f"{record['complexity']}",
             f"{record['rmse']:.3g}",
             f"{record['r2']:.6f}",
+            f"{record['beyond']:.0%}",
             _cut(record["formula"]),
         ]
         for record in found.records()
     ]
-    tell_table(["", "complexity", "held-out RMSE", "held-out R^2", "formula"], rows)
+    tell_table(["", "complexity", "held-out RMSE", "held-out R^2", "beyond", "formula"], rows)
     say(f"\n{found.verdict}: {' '.join(found.verdict.reasons)}", "bold")
-    if found.best is not None and found.verdict != "no signal":
+    if found.verdict == FORMULA:
         say(f"{target} = {found.best}", "bold green", whole=True)
         for constant in found.best.constants:
             say(f"  {constant}")
-    if found.rivals and found.verdict != "no signal":
+    elif found.verdict == NO_FORMULA:
+        say(f"the best approximation: {found.best}", whole=True)
+    if found.verdict != FORMULA:
+        say(f"the best network's held-out error: {found.network_error:.3g} of the spread")
+    if found.rivals and found.verdict == FORMULA:
         say("\nthe rows do not tell it from")
         for rival in found.rivals:
             say(f"  {target} = {rival}", whole=True)
@@ -195,10 +206,16 @@ def _save(out: Path, found: Discovery, target: str, source: str) -> None:
     names = ["report.html", _STATE]
     out.mkdir(parents=True, exist_ok=True)
     write_text(html_report(found, target, source), out / "report.html")
-    if found.best is not None:
-        for language, name in _LANGUAGES.items():
-            write_text(found.best.code(language).rstrip("\n"), out / name)
-            names.append(name)
-        write_picture(found.plot(), out / "front.png")
-        names.append("front.png")
+    # What describes the data and no more must not be taken for the law.
+    stem = "formula" if found.verdict == FORMULA else "approximation"
+    other = "approximation" if stem == "formula" else "formula"
+    for language, ending in _ENDINGS.items():
+        (out / f"{other}{ending}").unlink(missing_ok=True)
+        write_text(found.best.code(language).rstrip("\n"), out / f"{stem}{ending}")
+        names.append(f"{stem}{ending}")
+    write_picture(found.plot(), out / "front.png")
+    names.append("front.png")
+    if found.verdict != FORMULA:
+        found.network.save(out / _NETWORK)
+        names.append(_NETWORK)
     say(f"\n{out}: {', '.join(names)}")
