@@ -14,7 +14,9 @@ import pytest
 from click.testing import CliRunner
 from pyarrow import parquet
 
+import knotwork
 from knotwork.cli.app import app
+from knotwork.cli.options import counted, some
 
 ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)
@@ -37,11 +39,11 @@ def test_a_law_with_its_report(table, tmp_path):
     out = tmp_path / "out"
     result = run("discover", table, "--target", "force", "--budget", 20, "--out", out)
     assert result.exit_code == 0, result.output
-    assert "force = 3*mass/my radius**2" in result.output
+    assert "force = 3*mass/`my radius`**2" in result.output
     page = (out / "report.html").read_text()
     assert "<svg" in page
     assert not re.search(r'(src|href)\s*=\s*"(http|/)', page)
-    assert "3*mass/my radius**2" in page
+    assert "3*mass/`my radius`**2" in page
     assert json.loads((out / "formula.json").read_text())["variables"] == ["mass", "my radius"]
     space = {}
     exec((out / "formula.py").read_text(), space)
@@ -57,7 +59,7 @@ def test_a_search_goes_on(table, tmp_path):
     assert run(*arguments).exit_code == 0
     result = run(*arguments, "--resume")
     assert result.exit_code == 0
-    assert "force = 3*mass/my radius**2" in result.output
+    assert "force = 3*mass/`my radius`**2" in result.output
 
 
 def test_markup_in_names_is_only_text(tmp_path):
@@ -97,8 +99,11 @@ ROWS = "\n".join(f"{a},{b},{a * b}" for a, b in X.tolist())
         ),
         ("a,b,y\n1,2,3\n", ["--target", "y"], "at least 6 rows; got 1"),
         ("a,b,y\n", ["--target", "y"], "row"),
-        ("a,b,y\n" + ROWS, ["--target", "y", "--budget", "-1"], "budget"),
-        ("a,b,y\n" + ROWS, ["--target", "y", "--lib", "sinn"], "sinn"),
+        ("a,b,y\n" + ROWS, ["--target", "y", "--budget", "-1"], "--budget must be above 0"),
+        ("a,b,y\n" + ROWS, ["--target", "y", "--lib", "sinn"], "--lib: .*'sinn'"),
+        ("a,b,y\n" + ROWS, ["--target", "Y"], "Did you mean 'y'"),
+        ("a,b,y\n" + ROWS, ["--target", "y", "--jobs", "0"], "--jobs must be at least 1"),
+        ("a,b,y\n" + ROWS, ["--target", "y", "--resume", "--out", "gone"], "no search.json"),
         ("a,b,y\n" + ROWS, ["--target", "y", "--resume"], "--out"),
     ],
 )
@@ -109,6 +114,22 @@ def test_bad_input_is_one_line(tmp_path, text, options, message):
     assert len(errors) == 1
     assert re.search(message, errors[0])
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("option", [("--budget", "-1"), ("--jobs", "0"), ("--lib", "sinn")])
+def test_options_are_checked_before_anything_is_printed(table, option):
+    assert run("discover", table, "--target", "force", *option).stdout == ""
+
+
+def test_a_unit_that_is_not_known_is_said(table):
+    result = run("discover", table, "--target", "force", "--units", "mass=blorp", "--budget", 1)
+    assert "note: 'blorp': no unit that is known here" in result.stderr
+
+
+def test_few_of_many_names_are_listed():
+    assert some(["a", "b"]) == "a, b"
+    assert some([f"c{k}" for k in range(200)]) == "c0, c1, c2, c3, c4, c5, ..., c199 (200 columns)"
+    assert (counted(1, "row"), counted(2, "row")) == ("1 row", "2 rows")
 
 
 def found(result):
@@ -144,7 +165,7 @@ A, B = X.T
     ("a", "b", "y", "law"),
     [
         (A * 1e-300, B, A * 1e-300 * B, "a*b"),
-        (A * 1e300, B, A * 1e150 / B, "1.0e-150*a/b"),
+        (A * 1e300, B, A * 1e150 / B, "1e-150*a/b"),
         (10.0 ** (200 * A - 400), B, 10.0 ** (200 * A - 400) * B, "a*b"),
     ],
     ids=["tiny", "huge", "four hundred decades"],
@@ -203,18 +224,19 @@ def steps(tmp_path):
 
 
 def test_the_budget_holds(tmp_path):
+    start = time.process_time()
     result = run("discover", steps(tmp_path), "--target", "y", "--budget", 5)
     assert result.exit_code == 0
-    (seconds,) = re.findall(r"^([\d.]+) s; the budget was spent", result.stdout, re.MULTILINE)
-    # 10 % on a quiet machine; tests share theirs.
-    assert float(seconds) < 6.5
+    assert re.search(r"^[\d.]+ s; the budget was spent", result.stdout, re.MULTILINE)
+    # Of a machine that tests share only the processor's time can be told.
+    assert time.process_time() - start < 6.5
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_interrupted_then_resumed(tmp_path):
     out = tmp_path / "out"
     options = ["discover", str(steps(tmp_path)), "--target", "y", "--out", str(out)]
-    program = "from knotwork.cli import main; main()"
+    program = "from knotwork_command import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", program, *options, "--budget", "120"],
         stdout=subprocess.PIPE,
@@ -226,15 +248,17 @@ def test_interrupted_then_resumed(tmp_path):
     assert "1500 rows" in process.stdout.readline()
     time.sleep(6)
     process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
     assert "interrupted" in stdout
     assert "note: the search had not come to its end" in stderr
     assert "Traceback" not in stderr
-    before = len(json.loads((out / "search.json").read_text())["formulas"])
-    assert before > 0
+    assert (out / "report.html").exists()
+    before = len(json.loads((out / "search.json").read_text())["tried"])
     assert run(*options, "--resume", "--budget", 5).exit_code == 0
-    assert len(json.loads((out / "search.json").read_text())["formulas"]) >= before
+    assert len(json.loads((out / "search.json").read_text())["tried"]) >= before
 
 
 def test_what_is_known_is_kept_to(tmp_path):
@@ -245,7 +269,7 @@ def test_what_is_known_is_kept_to(tmp_path):
     known += ["--require", "mass", "--symmetry", "even in my radius"]
     result = run("discover", path, "--target", "pull", "--budget", 10, *known)
     assert result.exit_code == 0, result.output
-    assert "pull = 1.0*mass/my radius**2" in result.output
+    assert "pull = 1.0*mass/`my radius`**2" in result.output
 
 
 @pytest.mark.parametrize(
@@ -254,7 +278,7 @@ def test_what_is_known_is_kept_to(tmp_path):
         (["--units", "mass"], "COLUMN=UNIT, as v=m/s; got 'mass'"),
         (["--units", "mass=kg", "--units", "mass=g"], "'mass' twice"),
         (["--units", "mess=kg"], "'mess', which is no input.*Did you mean 'mass'"),
-        (["--units", "force=kg*"], "target_units: unit 'kg\\*'"),
+        (["--units", "force=kg*"], "--units force=kg\\*: unit 'kg\\*'"),
         (["--require", "force"], "'force', which is no input"),
         (["--forbid", "mass,my radius"], "every input"),
         (["--symmetry", "round in mass"], "must be 'even in x'"),
@@ -264,3 +288,18 @@ def test_what_cannot_be_known_is_one_line(table, options, message):
     result = run("discover", table, "--target", "force", *options)
     assert result.exit_code == 2
     assert re.search(message, result.stderr.strip().splitlines()[-1])
+
+
+def test_what_is_no_law_is_not_shown_as_one(tmp_path):
+    out = tmp_path / "out"
+    result = run("discover", steps(tmp_path), "--target", "y", "--budget", 2, "--out", out)
+    assert result.exit_code == 0
+    assert "no formula found" in result.stdout
+    assert "the best approximation: " in result.stdout
+    assert "\ny = " not in result.stdout
+    assert (out / "approximation.py").exists()
+    assert not (out / "formula.py").exists()
+    assert knotwork.load(out / "model.safetensors").width[0] == 5
+    page = (out / "report.html").read_text()
+    assert "<h2>Network</h2>" in page
+    assert page.count("<svg") == 2

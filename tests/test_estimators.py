@@ -41,3 +41,28 @@ def test_what_is_known_goes_into_the_search():
     assert [str(formula) for formula in model.formula_] == ["x_1*x_2", "1.0*x_1/x_2**2"]
     with pytest.raises(ValueError, match=r"target_units .* each of 2 targets; got 1"):
         FormulaRegressor(target_units=["kg"]).fit(X, targets)
+
+
+def test_without_a_signal_the_mean_is_predicted(monkeypatch):
+    class Nothing:
+        verdict, best, front = "no signal", "an overfit", ()
+
+    monkeypatch.setattr("knotwork.estimators.discover", lambda *_, **__: Nothing)
+    y = np.random.default_rng(5).normal(size=200)
+    model = FormulaRegressor().fit(X, y)
+    assert model.verdict_ == "no signal"
+    assert float(model.expression_) == pytest.approx(y.mean())
+    np.testing.assert_allclose(model.predict(X), y.mean())
+
+
+def test_options_reach_the_search(monkeypatch):
+    seen = {}
+
+    def search(X, y, **options):
+        seen.update(options)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("knotwork.estimators.discover", search)
+    with pytest.raises(ZeroDivisionError):
+        FormulaRegressor(width=3, robust=True, integers=True).fit(X, X[:, 0])
+    assert (seen["width"], seen["robust"], seen["integers"]) == (3, True, True)

@@ -20,7 +20,9 @@ MOST_SEED = 2**63 - 1
 
 def near_spellings(name: object, options: Iterable[str]) -> str:
     """Return `` Did you mean 'sin'?`` if one of `options` is spelled nearly like `name`."""
-    close = difflib.get_close_matches(str(name), list(options), n=1, cutoff=0.6)
+    known = list(options)
+    same = [option for option in known if option.casefold() == str(name).casefold()]
+    close = same or difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 

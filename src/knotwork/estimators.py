@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .discovery import Discovery, Formula, discover
 from .discovery.rows import FEWEST_ROWS
+from .discovery.verdict import NO_SIGNAL
 
 __all__ = ["FormulaRegressor"]
 
@@ -20,7 +21,7 @@ Array = NDArray[np.float64]
 
 
 class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
-    """Regression by a formula that `discover` finds.
+    """Regression by a formula that `discover` finds, or by the mean if there is no signal.
 
     Parameters
     ----------
@@ -34,6 +35,12 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Functions that formulas may contain.
     max_complexity : int, optional
         The most complex formula to consider.
+    width : int, optional
+        Hidden nodes of the networks' first layer.
+    robust : bool
+        Set outliers aside.
+    integers : bool
+        Round constants to whole numbers only.
     units : mapping of str to str, optional
         Units of inputs by name; see `discover`, as for all that follow.
     target_units : str, optional
@@ -48,6 +55,7 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     expression_ : sympy.Expr, or list of them for several targets
     front_ : list of Formula, or list of such lists
     formula_ : Formula or list of Formula
+        None where there is no signal; `expression_` is then the mean of the targets.
     discovery_ : Discovery or list of Discovery
     verdict_ : str or list of str
     n_features_in_ : int
@@ -69,6 +77,9 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         n_jobs: int | None = None,
         library: Sequence[str] | None = None,
         max_complexity: int | None = None,
+        width: int | None = None,
+        robust: bool = False,
+        integers: bool = False,
         units: Mapping[str, str] | None = None,
         target_units: str | Sequence[str] | None = None,
         required: Sequence[str] | None = None,
@@ -80,6 +91,9 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.library = library
         self.max_complexity = max_complexity
+        self.width = width
+        self.robust = robust
+        self.integers = integers
         self.units = units
         self.target_units = target_units
         self.required = required
@@ -104,23 +118,22 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         targets = np.asarray(y, dtype=np.float64)
         target_units = self._target_units(1 if targets.ndim == 1 else targets.shape[1])
         self._single = targets.ndim == 1
-        self._constant: list[float | None] = []
         found: list[Discovery | None] = []
         columns = targets.reshape(len(targets), -1).T
         for column, unit in zip(columns, target_units, strict=True):
             # Two rows, or a constant target, make no law but are no error in scikit-learn either.
             small = len(column) < FEWEST_ROWS or np.ptp(column) == 0
-            self._constant.append(float(column.mean()) if small else None)
             found.append(None if small else self._search(inputs, column, seed, names, unit))
         self.discovery_ = found[0] if self._single else found
-        formulas = [None if one is None else one.best for one in found]
-        fronts: list[list[Formula]] = [[] if one is None else one.front for one in found]
-        verdicts = ["no signal" if one is None else str(one.verdict) for one in found]
-        expressions = [
-            sympy.Float(constant or 0.0) if formula is None else formula.expression
-            for constant, formula in zip(self._constant, formulas, strict=True)
-        ]
+        # What fits noise predicts worse than the mean.
+        formulas = [None if one is None or one.verdict == NO_SIGNAL else one.best for one in found]
         self._means = targets.reshape(len(targets), -1).mean(axis=0)
+        fronts: list[list[Formula]] = [[] if one is None else one.front for one in found]
+        verdicts = [NO_SIGNAL if one is None else str(one.verdict) for one in found]
+        expressions = [
+            sympy.Float(mean) if formula is None else formula.expression
+            for mean, formula in zip(self._means.tolist(), formulas, strict=True)
+        ]
         self.formula_ = formulas[0] if self._single else formulas
         self.front_ = fronts[0] if self._single else fronts
         self.verdict_ = verdicts[0] if self._single else verdicts
@@ -149,6 +162,9 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             n_jobs=self.n_jobs,
             library=self.library,
             max_complexity=self.max_complexity,
+            width=self.width,
+            robust=self.robust,
+            integers=self.integers,
             units=self.units,
             target_units=target_units,
             required=self.required,

@@ -245,3 +245,12 @@ def test_bad_input(change, message):
     given = {"X": X, "y": a, "progress": False, **change}
     with pytest.raises((ValueError, TypeError), match=message):
         discover(given.pop("X"), given.pop("y"), **given)
+
+
+def test_a_constant_is_left_where_no_formula_is_worth_its_length():
+    found = search(X, a * b, max_complexity=1, budget=3)
+    assert found.best.expression.is_number
+    assert float(found.best.expression) == pytest.approx((a * b).mean(), rel=0.1)
+    assert found.best.code("numpy")
+    assert found.plot().axes
+    assert found.best.predict(X).shape == (300,)

@@ -2,10 +2,21 @@
 
 import sys
 from importlib.util import find_spec
+from typing import Any
 
 
 def main() -> None:
     """Run the command line, or say in one line what it is missing."""
+    try:
+        app = loaded()
+    except KeyboardInterrupt:
+        sys.stderr.write("error: stopped.\n")
+        sys.exit(130)
+    app(prog_name="knotwork")
+
+
+def loaded() -> Any:
+    """Return the group of commands; exit if packages are missing."""
     missing = [name for name in ("click", "rich") if find_spec(name) is None]
     if missing:
         sys.exit(
@@ -13,4 +24,4 @@ def main() -> None:
         )
     from .app import app
 
-    app(prog_name="knotwork")
+    return app

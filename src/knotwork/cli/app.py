@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 bad usage or bad input, 130 stopped by Ctrl-C.
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ def _message(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}."
     # A KeyError's text is its argument in quotes.
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    return text.replace("inputs=[...]", "--inputs A,B")
+    return re.sub("^lib(?= |:)", "--lib", text.replace("inputs=[...]", "--inputs A,B"))
 
 
 def _surprise(error: Exception, settings: Settings) -> str:

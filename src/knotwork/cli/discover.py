@@ -12,41 +12,28 @@ import numpy as np
 
 from .. import discover as search
 from .. import read_table
+from .._interrupts import interruptible_once
 from ..discovery import Discovery
 from ..discovery.front import pareto
 from ..discovery.problem import Problem
+from ..discovery.verdict import FORMULA, NO_FORMULA
 from .console import Watched, note, say, tell_table, watched
 from .files import check_folder, write_picture, write_text
+from .options import check_options, counted, listed, read_units, some, strangers
 from .report import html_report
 
 _STATE = "search.json"
 _SECONDS_BETWEEN = 0.3
 _SHOWN = 8
-_LANGUAGES = {
-    "numpy": "formula.py",
-    "torch": "formula_torch.py",
-    "c": "formula.c",
-    "julia": "formula.jl",
-    "json": "formula.json",
-    "latex": "formula.tex",
+_ENDINGS = {
+    "numpy": ".py",
+    "torch": "_torch.py",
+    "c": ".c",
+    "julia": ".jl",
+    "json": ".json",
+    "latex": ".tex",
 }
-
-
-def _listed(text: str | None) -> list[str] | None:
-    return None if text is None else [part.strip() for part in text.split(",")]
-
-
-def _units(entries: Sequence[str]) -> dict[str, str]:
-    """Read ``column=unit``; no unit has an equals sign, but a column's name may."""
-    found: dict[str, str] = {}
-    for entry in entries:
-        name, sign, unit = entry.rpartition("=")
-        if not sign:
-            raise click.UsageError(f"--units must be COLUMN=UNIT, as v=m/s; got {entry!r}.")
-        if name.strip() in found:
-            raise click.UsageError(f"--units has {name.strip()!r} twice.")
-        found[name.strip()] = unit
-    return found
+_NETWORK = "model.safetensors"
 
 
 @click.command()
@@ -105,38 +92,56 @@ def discover(
     """
     if resume and out is None:
         raise click.UsageError("--resume needs --out, the folder of the search to go on with.")
-    dimensions = _units(units)
+    if resume and out is not None and not (out / _STATE).is_file():
+        raise ValueError(
+            f"there is no search to go on with in {out} (no {_STATE}): leave out --resume to "
+            "start one."
+        )
+    check_options(budget, jobs, listed(lib), max_complexity)
+    dimensions = read_units(units)
+    foreign = strangers(dimensions)
     target_units = dimensions.pop(target, None)
     if out is not None:
         check_folder(out)
-    table = read_table(data, target=target, inputs=_listed(inputs))
+    table = read_table(data, target=target, inputs=listed(inputs))
     if len(table) > 1 and np.ptp(table.y) == 0:
         raise ValueError(f"{data.name}: column {target!r} is constant: nothing is to be explained.")
-    say(f"{data.name}: {len(table)} rows, {target} from {', '.join(table.input_names)}\n")
-    with _shown(target) as watch:
-        found = search(
-            table.X,
-            table.y[:, 0],
-            names=table.input_names,
-            budget=budget,
-            seed=seed,
-            n_jobs=jobs,
-            library=_listed(lib),
-            max_complexity=max_complexity,
-            robust=robust,
-            integers=integers,
-            units=dimensions,
-            target_units=target_units,
-            required=_listed(require),
-            forbidden=_listed(forbid),
-            symmetries=symmetry,
-            progress=watch,
-            state=None if out is None else out / _STATE,
-            resume=resume,
-        )
-    _tell(found, target)
     if out is not None:
-        _save(out, found, target, data.name)
+        out.mkdir(parents=True, exist_ok=True)
+    rows = counted(len(table), "row")
+    say(f"{data.name}: {rows}, {target} from {some(table.input_names)}\n")
+    if foreign:
+        note(
+            f"{', '.join(map(repr, foreign))}: no unit that is known here, so taken for a base "
+            "unit of its own."
+        )
+    with interruptible_once() as interrupts:
+        with _shown(target) as watch:
+            found = search(
+                table.X,
+                table.y[:, 0],
+                names=table.input_names,
+                budget=budget,
+                seed=seed,
+                n_jobs=jobs,
+                library=listed(lib),
+                max_complexity=max_complexity,
+                robust=robust,
+                integers=integers,
+                units=dimensions,
+                target_units=target_units,
+                required=listed(require),
+                forbidden=listed(forbid),
+                symmetries=symmetry,
+                progress=watch,
+                state=None if out is None else out / _STATE,
+                resume=resume,
+            )
+        # The result is not to be lost by one Ctrl-C more.
+        interrupts.deaf = True
+        _tell(found, target)
+        if out is not None:
+            _save(out, found, target, data.name)
 
 
 @contextmanager
@@ -150,7 +155,11 @@ def _shown(target: str) -> Generator[Watched, None, None]:
             if now - last[0] >= _SECONDS_BETWEEN:
                 last[0] = now
                 rows = [
-                    [f"{c.complexity}", f"{c.held_out:.3g}", _cut(f"{target} = {c.expression}")]
+                    [
+                        f"{c.complexity}",
+                        f"{c.held_out:.3g}",
+                        _cut(f"{target} = {c.expression.evalf(6)}"),
+                    ]
                     for c in pareto(problem.pool)[-_SHOWN:]
                 ]
                 update(["complexity", "error", "formula"], rows, f"{problem.clock.elapsed:.0f} s")
@@ -169,17 +178,22 @@ def _tell(found: Discovery, target: str) -> None:
             f"{record['complexity']}",
             f"{record['rmse']:.3g}",
             f"{record['r2']:.6f}",
+            f"{record['beyond']:.0%}",
             _cut(record["formula"]),
         ]
         for record in found.records()
     ]
-    tell_table(["", "complexity", "held-out RMSE", "held-out R^2", "formula"], rows)
+    tell_table(["", "complexity", "held-out RMSE", "held-out R^2", "beyond", "formula"], rows)
     say(f"\n{found.verdict}: {' '.join(found.verdict.reasons)}", "bold")
-    if found.best is not None and found.verdict != "no signal":
+    if found.verdict == FORMULA:
         say(f"{target} = {found.best}", "bold green", whole=True)
         for constant in found.best.constants:
             say(f"  {constant}")
-    if found.rivals and found.verdict != "no signal":
+    elif found.verdict == NO_FORMULA:
+        say(f"the best approximation: {found.best}", whole=True)
+    if found.verdict != FORMULA:
+        say(f"the best network's held-out error: {found.network_error:.3g} of the spread")
+    if found.rivals and found.verdict == FORMULA:
         say("\nthe rows do not tell it from")
         for rival in found.rivals:
             say(f"  {target} = {rival}", whole=True)
@@ -192,10 +206,16 @@ def _save(out: Path, found: Discovery, target: str, source: str) -> None:
     names = ["report.html", _STATE]
     out.mkdir(parents=True, exist_ok=True)
     write_text(html_report(found, target, source), out / "report.html")
-    if found.best is not None:
-        for language, name in _LANGUAGES.items():
-            write_text(found.best.code(language).rstrip("\n"), out / name)
-            names.append(name)
-        write_picture(found.plot(), out / "front.png")
-        names.append("front.png")
+    # What describes the data and no more must not be taken for the law.
+    stem = "formula" if found.verdict == FORMULA else "approximation"
+    other = "approximation" if stem == "formula" else "formula"
+    for language, ending in _ENDINGS.items():
+        (out / f"{other}{ending}").unlink(missing_ok=True)
+        write_text(found.best.code(language).rstrip("\n"), out / f"{stem}{ending}")
+        names.append(f"{stem}{ending}")
+    write_picture(found.plot(), out / "front.png")
+    names.append("front.png")
+    if found.verdict != FORMULA:
+        found.network.save(out / _NETWORK)
+        names.append(_NETWORK)
     say(f"\n{out}: {', '.join(names)}")

@@ -5,11 +5,16 @@ from __future__ import annotations
 from html import escape
 from io import StringIO
 
+import numpy as np
+import torch
 from matplotlib.figure import Figure
 
 from .. import __version__
 from ..discovery import Discovery, Formula
+from ..discovery.verdict import FORMULA, NO_FORMULA
+from ..plotting import plot_network
 
+_DRAWN = 1_000
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; margin: 2rem auto;
        padding: 0 1rem; }
@@ -61,29 +66,29 @@ def html_report(found: Discovery, target: str, source: str) -> str:
         _story(found, source),
         _verdict(found, target),
     ]
-    if found.best is not None:
-        parts += [
-            "<h2>Front</h2>",
-            f"<p>{_ABOUT_FRONT}</p>",
-            _front(found),
-            _svg(found.plot()),
-            *_rivals(found, target),
-            "<h2>Constants</h2>",
-            _constants(found.best),
-            "<h2>Code</h2>",
-            *(
-                f"<details><summary>{title}</summary><pre>{escape(found.best.code(language))}"
-                "</pre></details>"
-                for language, title in (
-                    ("numpy", "Python with NumPy"),
-                    ("torch", "PyTorch"),
-                    ("c", "C"),
-                    ("julia", "Julia"),
-                    ("latex", "LaTeX"),
-                    ("json", "JSON"),
-                )
-            ),
-        ]
+    parts += [
+        "<h2>Front</h2>",
+        f"<p>{_ABOUT_FRONT}</p>",
+        _front(found),
+        _svg(found.plot()),
+        *_rivals(found, target),
+        *_network(found, target),
+        "<h2>Constants</h2>",
+        _constants(found.best),
+        "<h2>Code</h2>",
+        *(
+            f"<details><summary>{title}</summary><pre>{escape(found.best.code(language))}"
+            "</pre></details>"
+            for language, title in (
+                ("numpy", "Python with NumPy"),
+                ("torch", "PyTorch"),
+                ("c", "C"),
+                ("julia", "Julia"),
+                ("latex", "LaTeX"),
+                ("json", "JSON"),
+            )
+        ),
+    ]
     body = "\n".join(parts)
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -102,8 +107,10 @@ def _story(found: Discovery, source: str) -> str:
 def _verdict(found: Discovery, target: str) -> str:
     kind = "" if found.verdict == "formula" else " none"
     formula = ""
-    if found.best is not None and found.verdict != "no signal":
+    if found.verdict == FORMULA:
         formula = f'<p class="formula">{escape(target)} = {escape(str(found.best))}</p>'
+    elif found.verdict == NO_FORMULA:
+        formula = f"<p>The best approximation: <code>{escape(str(found.best))}</code></p>"
     reasons = escape(" ".join(found.verdict.reasons))
     return (
         f'<div class="verdict{kind}"><strong>{escape(found.verdict)}</strong>: {reasons}'
@@ -135,6 +142,26 @@ def _rivals(found: Discovery, target: str) -> list[str]:
         f'<p class="formula">{escape(target)} = {escape(str(rival))}</p>' for rival in found.rivals
     )
     return ["<h2>As good on these rows</h2>", f"<p>{_ABOUT_RIVALS}</p>", rows]
+
+
+def _network(found: Discovery, target: str) -> list[str]:
+    """Draw the best network where no formula is the law."""
+    if found.verdict == FORMULA:
+        return []
+    text = (
+        "The best network that was met, in standardised columns; its error on rows held out is "
+        f"{found.network_error:.3g} of the target's spread. It is kept in model.safetensors."
+    )
+    parts = ["<h2>Network</h2>", f"<p>{text}</p>"]
+    X = found.data.X[:_DRAWN]
+    if X.shape[1] == found.network.width[0]:  # no column was left out beforehand
+        spread = X.std(0)
+        standard = torch.from_numpy((X - X.mean(0)) / np.where(spread > 0, spread, 1.0))
+        names = list(found.names)
+        parts.append(
+            _svg(plot_network(found.network, standard, input_names=names, output_names=[target]))
+        )
+    return parts
 
 
 def _constants(formula: Formula) -> str:

@@ -4,37 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
 import numpy as np
-import sympy
-from numpy.typing import NDArray
 
 from .._checks import MOST_SEED, check_integer, check_number
+from .._interrupts import Interrupts, interruptible_once
 from .._threads import one_thread_everywhere
 from ..functions import DEFAULT_NAMES, SymbolicFunction, resolve
-from ..network import KAN
 from .clock import Clock, OutOfTime
-from .formula import Formula
-from .front import finished, rivals_of
+from .conclude import MOST_ROWS, concluded
 from .knowledge import Knowledge, Rules
 from .outliers import ordinary_rows
 from .problem import Problem
 from .progress import ProgressLine
-from .refit import Fit, refitted, relative_error
+from .result import Discovery
 from .rows import Prepared, prepare, read_columns
 from .screening import screened
 from .search import solve
 from .state import SearchState
-from .surrogate import Surrogate, fit_surrogate
 from .task import Settings
-from .verdict import Evidence, Verdict, judge
 
-__all__ = ["Discovery", "discover"]
-
-Array = NDArray[np.float64]
+__all__ = ["discover"]
 
 _LIBRARY = (*DEFAULT_NAMES, "cosh", "arctan", "tan")
 # What polishing and judging may take at the end, as a share of the budget; of a short one they
@@ -42,126 +35,8 @@ _LIBRARY = (*DEFAULT_NAMES, "cosh", "arctan", "tan")
 _CLOSING = 0.05
 _CLOSING_SECONDS = 0.8
 _MOST_CLOSING = 0.2
-# A network for the verdict gets so many seconds even if none are left.
-_LEAST_SECONDS = 0.3
-_MOST_ROWS = 4_000
-# Constants fitted to some thousand rows are so near those of all rows that few steps are left.
-_FINAL_EVALUATIONS = 6
-
-
-@dataclass(frozen=True)
-class Discovery:
-    """What a search found.
-
-    Attributes
-    ----------
-    best : Formula or None
-        The default choice: least description length. None if nothing could be fitted.
-    front : list of Formula
-        Simplest first; each is more accurate than all before it.
-    rivals : list of Formula
-        Formulas of another form than the default choice that describe the rows as well: its odds
-        against each are under twenty to one. What they say alike is sure, where they differ more
-        rows or rows from elsewhere must decide.
-    verdict : Verdict
-        "formula", "no formula found" or "no signal"; a string with `reasons`.
-    network : KAN
-        The best network met on the way, in standardised columns.
-    network_error : float
-        Its error on held-out rows, relative to the target's standard deviation.
-    elapsed : float
-        Seconds.
-    complete : bool
-        Whether the search came to its end, by itself rather than by the budget or the user.
-    note : str
-        How it ended.
-    """
-
-    best: Formula | None
-    front: list[Formula]
-    rivals: list[Formula]
-    verdict: Verdict
-    network: KAN
-    network_error: float
-    names: tuple[str, ...]
-    elapsed: float
-    complete: bool
-    note: str
-    data: Prepared = field(repr=False)
-
-    def table(self) -> Any:
-        """Return the front as a pandas DataFrame, a row for each formula.
-
-        Raises
-        ------
-        ImportError
-            If pandas is not installed.
-        """
-        import pandas as pd
-
-        return pd.DataFrame(self.records())
-
-    def records(self) -> list[dict[str, Any]]:
-        """Return the front as plain records, one for each formula.
-
-        ``beyond`` is the share of points with finite values in a box half as wide again as the
-        data, to either side: what a formula does out of range is no more than its form promises.
-        """
-        return [
-            {
-                "chosen": formula is self.best,
-                "complexity": formula.complexity,
-                "rmse": formula.rmse,
-                "r2": formula.r2,
-                "beyond": self._finite_beyond(formula),
-                "formula": str(formula),
-                "constants": ", ".join(str(constant) for constant in formula.constants),
-            }
-            for formula in self.front
-        ]
-
-    def _finite_beyond(self, formula: Formula) -> float:
-        X = self.data.X
-        low, high = X.min(0), X.max(0)
-        rng = np.random.default_rng(0)
-        points = rng.uniform(
-            low - 0.5 * (high - low), high + 0.5 * (high - low), (1000, X.shape[1])
-        )
-        return float(np.isfinite(formula.predict(points * self.data.scaling.inputs)).mean())
-
-    def plot(self) -> Any:
-        """Return a Matplotlib figure: the front, and predictions of rows held out.
-
-        Raises
-        ------
-        ValueError
-            If nothing could be fitted.
-        """
-        from ..plotting.front import plot_front
-
-        if self.best is None:
-            raise ValueError("there is no formula to plot.")
-        scaling = self.data.scaling
-        spread = float(np.std(self.data.y_held)) * scaling.target or 1.0
-        return plot_front(
-            [formula.complexity for formula in self.front],
-            [formula.rmse / spread for formula in self.front],
-            [formula.train_rmse / spread for formula in self.front],
-            str(self.best),
-            next(k for k, formula in enumerate(self.front) if formula is self.best),
-            self.data.y_held * scaling.target,
-            self.best.predict(self.data.X_held * scaling.inputs),
-        )
-
-    def __str__(self) -> str:
-        lines = [f"{self.verdict}: {' '.join(self.verdict.reasons)}"]
-        for formula in self.front:
-            mark = ">" if formula is self.best else " "
-            lines.append(f"{mark} {formula.complexity:4d}  {formula.rmse:9.3g}  {formula}")
-        if self.rivals:
-            lines.append("the rows do not tell the choice from")
-            lines += [f"  {f.complexity:4d}  {f.rmse:9.3g}  {f}" for f in self.rivals]
-        return "\n".join(lines)
+# Fitting constants to all rows.
+_CLOSING_PER_ROW = 1.5e-6
 
 
 @one_thread_everywhere()
@@ -219,7 +94,8 @@ def discover(
     integers : bool
         Round constants to whole numbers only.
     units : mapping of str to str, optional
-        Units of inputs by their names, as ``{"v": "m/s"}``; an input without one may have any.
+        Units of inputs by their names, as ``{"v": "m/s"}``; an input without one may have any. A
+        name that is no unit of the International System is taken for a base unit of its own.
         Formulas must be right in their dimensions: exact numbers have none, fitted constants may
         carry any and are not rounded where they do.
     target_units : str, optional
@@ -282,18 +158,18 @@ def discover(
     )
     data = prepare(inputs, targets[:, 0], chosen, seed)
     kept = screened(data.X, data.y, *knowledge.columns(chosen, data.constant))
-    # What took long with many rows at the start takes about as long again at the end.
-    closing = min(max(_CLOSING * budget, _CLOSING_SECONDS), _MOST_CLOSING * budget) + whole.elapsed
+    closing = min(max(_CLOSING * budget, _CLOSING_SECONDS), _MOST_CLOSING * budget)
+    closing += _CLOSING_PER_ROW * len(data.y)
     clock = Clock(budget - min(closing, 0.5 * budget), whole.start)
     if robust:
         data = _without_outliers(data, kept, seed, clock)
     symbols = tuple(data.symbols[k] for k in kept)
     scales, spread = data.scaling.inputs[kept], float(np.std(data.y)) or 1.0
-    rules = Rules(knowledge, symbols, data.X[:_MOST_ROWS, kept], scales, spread)
+    rules = Rules(knowledge, symbols, data.X[:MOST_ROWS, kept], scales, spread)
     settings = Settings(functions, seed=seed, width=width, n_jobs=n_jobs)
     problem = Problem(
-        data.X[:_MOST_ROWS, kept],
-        data.y[:_MOST_ROWS],
+        data.X[:MOST_ROWS, kept],
+        data.y[:MOST_ROWS],
         data.X_held[:, kept],
         data.y_held,
         symbols,
@@ -310,13 +186,21 @@ def discover(
     if state is not None:
         options = (seed, width, sorted(settings.names), max_complexity, robust, integers, knowledge)
         kept_state = SearchState.of(state, problem, options)
-    earlier = kept_state.load(problem) if kept_state is not None and resume else []
-    with nullcontext(progress) if callable(progress) else ProgressLine(budget, progress) as watch:
+    with (
+        interruptible_once() as interrupts,
+        nullcontext(progress) if callable(progress) else ProgressLine(budget, progress) as watch,
+    ):
         problem.watch = watch
-        note, complete = _run(problem, settings, earlier)
-    if kept_state is not None:
-        kept_state.save(problem)
-    return _concluded(problem, settings, data, tuple(chosen), note, complete, whole)
+        if kept_state is not None:
+            kept_state.begin(problem, resume=resume)
+        note, complete = _run(problem, settings, interrupts)
+        # From here on there is a result to lose.
+        interrupts.deaf = True
+        if interrupts.came:
+            whole.budget = 0.0
+        if kept_state is not None:
+            kept_state.save(problem)
+        return concluded(problem, settings, data, tuple(chosen), note, complete, whole)
 
 
 def _without_outliers(data: Prepared, kept: list[int], seed: int, clock: Clock) -> Prepared:
@@ -336,80 +220,21 @@ def _without_outliers(data: Prepared, kept: list[int], seed: int, clock: Clock) 
     )
 
 
-def _run(problem: Problem, settings: Settings, earlier: list[sympy.Expr]) -> tuple[str, bool]:
+def _run(problem: Problem, settings: Settings, interrupts: Interrupts) -> tuple[str, bool]:
     """Search; return how it ended and whether by itself."""
+
+    def stop() -> None:
+        problem.clock.budget = 0.0
+
+    interrupts.stop = stop
     try:
         with np.errstate(all="ignore"):
-            found = solve(problem, settings, earlier)
+            found = SearchState.exact(problem) or solve(problem, settings)
     except OutOfTime:
-        return "the budget was spent", False
+        if not interrupts.came:
+            return "the budget was spent", False
     except KeyboardInterrupt:
-        return "interrupted; these are the best formulas so far", False
-    return ("nothing was left to explain" if found else "all ideas were tried"), True
-
-
-def _concluded(
-    problem: Problem,
-    settings: Settings,
-    data: Prepared,
-    names: tuple[str, ...],
-    note: str,
-    complete: bool,
-    whole: Clock,
-) -> Discovery:
-    with np.errstate(all="ignore"):
-        network = _best_network(problem, settings, whole)
-        fits = finished(problem, whole)
-        place = int(np.argmin([problem.worth(fit) for fit in fits])) if fits else -1
-        evidence = None
-        rivals: list[Fit] = []
-        if fits:
-            rivals = rivals_of(fits[place], problem, whole)
-            evidence = Evidence(fits[place], fits[place].complexity)
-        verdict = judge(problem, evidence, network, max(_LEAST_SECONDS, whole.left))
-        formulas = {
-            k: _on_all_rows(fits[k], data, problem, names, few=k != place and whole.left == 0)
-            for k in sorted(range(len(fits)), key=lambda k: k != place)
-        }
-        front = [formulas[k] for k in range(len(fits))]
-        others = [_on_all_rows(fit, data, problem, names, few=whole.left == 0) for fit in rivals]
-    error = relative_error(network.predictions(problem.X_held), problem.y_held)
-    return Discovery(
-        best=front[place] if front else None,
-        front=front,
-        rivals=others,
-        verdict=verdict,
-        network=network.model,
-        network_error=error,
-        names=names,
-        elapsed=problem.clock.elapsed,
-        complete=complete,
-        note=note,
-        data=data,
-    )
-
-
-def _best_network(problem: Problem, settings: Settings, whole: Clock) -> Surrogate:
-    """Return the network of the whole problem; fit one if the search ended before it had any."""
-    networks = problem.networks
-    if not networks:
-        clock = Clock(max(_LEAST_SECONDS, whole.left))
-        networks = fit_surrogate(
-            problem.X, problem.y, starts=1, seed=settings.seed, clock=clock, unfinished=True
-        )
-    return min(
-        networks, key=lambda s: relative_error(s.predictions(problem.X_held), problem.y_held)
-    )
-
-
-def _on_all_rows(
-    fit: Fit, data: Prepared, problem: Problem, names: tuple[str, ...], *, few: bool
-) -> Formula:
-    """Fit the constants once more to all rows, in all columns' symbols; or leave it at few."""
-    fit, size = Fit.of(fit.expression, data.symbols, fit.rmse), fit.complexity
-    rows = slice(_MOST_ROWS if few else None)
-    train = data.X[rows], data.y[rows]
-    if len(train[1]) > _MOST_ROWS:
-        better = refitted(fit, *train, evaluations=_FINAL_EVALUATIONS)
-        fit = better if problem.allows(better) else fit
-    return Formula.of_fit(fit, train, (data.X_held, data.y_held), names, data.scaling, size)
+        interrupts.came = True
+    else:
+        return ("nothing was left to explain" if found else "all ideas were tried"), True
+    return "interrupted; these are the best formulas so far", False

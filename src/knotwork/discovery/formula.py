@@ -15,7 +15,8 @@ from ..data.matrices import read_matrix
 from ..network import KAN
 from ..symbolic.compiling import network_of
 from ..symbolic.export import code
-from .refit import Fit, uncertainty
+from .constants import FittedConstant, stated_constants
+from .refit import Fit
 from .tape import Tape, with_constants
 
 __all__ = ["FittedConstant", "Formula", "Scaling"]
@@ -24,27 +25,8 @@ Array = NDArray[np.float64]
 
 # Powers of ten whose product should be 1 miss it by no more.
 _ROUNDING = 1e-14
-
-
-@dataclass(frozen=True)
-class FittedConstant:
-    """A number in a formula that the data determined.
-
-    Attributes
-    ----------
-    value : float
-    standard_error : float
-        Of the least-squares fit, from the Jacobian at the solution; infinite where the data cannot
-        tell the constant from others.
-    """
-
-    value: float
-    standard_error: float
-
-    def __str__(self) -> str:
-        if not np.isfinite(self.standard_error):
-            return f"{self.value:.6g} ± ∞"
-        return f"{self.value:.6g} ± {self.standard_error:.2g}"
+# Numbers beyond this come near the end of what a double can hold.
+_LARGEST = 1e290
 
 
 @dataclass(frozen=True)
@@ -67,7 +49,9 @@ class Formula:
     Attributes
     ----------
     expression : sympy.Expr
-        In the symbols `variables`, in the units of the data.
+        In the symbols `variables`, in the units of the data. Where columns are so extreme that no
+        double can hold its numbers, what is printed and exported divides these columns first, as
+        ``2.5*(x_1/1e+200)**2*x_2``.
     variables : tuple of str
         Names of all inputs of the data, in the order of its columns.
     rmse : float
@@ -79,7 +63,7 @@ class Formula:
     complexity : int
         Symbols, numbers and operations; see `complexity`.
     constants : tuple of FittedConstant
-        The fitted numbers, in the order in which they are met in `scaled`.
+        The numbers that the data determined, as the printed formula has them.
     scaled : sympy.Expr
         The formula in scaled columns; the same as `expression` unless columns are extreme.
     """
@@ -119,22 +103,21 @@ class Formula:
         """
         # Constants in the order of the written formula, which depends on their values.
         fit = Fit.of(fit.expression, fit.variables, fit.rmse)
-        errors, _ = uncertainty(fit, *train)
-        values = fit.constants[fit.free]
-        constants = tuple(
-            FittedConstant(float(value), float(error))
-            for value, error in zip(values, errors, strict=True)
-        )
         plain: dict[Any, Any] = {symbol: sympy.Symbol(symbol.name) for symbol in fit.variables}
         scaled: Any = fit.expression.xreplace(plain)
-        expression: Any = scaled
+        expression, units, target = scaled, dict[Any, Any](), 1.0
         if not scaling.plain:
+            target = scaling.target
             units = {
-                sympy.Symbol(name): sympy.Symbol(name) / sympy.Float(unit, 17)
-                for name, unit in zip(names, scaling.inputs.tolist(), strict=True)
+                symbol: symbol / sympy.Float(unit, 17)
+                for symbol, unit in zip(plain.values(), scaling.inputs.tolist(), strict=True)
                 if unit != 1.0
             }
-            expression = _without_unit(sympy.Float(scaling.target, 17) * scaled.xreplace(units))
+            expression = _without_unit(sympy.Float(target, 17) * scaled.xreplace(units))
+            if not _representable(expression):
+                units = {}
+        in_place = {symbol: units.get(other, symbol) for symbol, other in plain.items()}
+        constants = stated_constants(fit, *train, in_place, target)
         held_error = _rmse(fit, *held)
         spread = float(np.std(held[1]))
         r2 = 1 - (held_error / spread) ** 2 if spread > 0 else float(held_error == 0)
@@ -191,17 +174,36 @@ class Formula:
         name : str
             Of the function or class.
         """
-        expression = self.rounded() if language == "latex" else self.expression
-        return code(expression, self.variables, language, name=name)
+        expression = self._printed
+        if language == "latex":
+            expression = self._rounded(expression)
+        return code(expression, self.variables, language, name=name, units=self._units)
 
     def rounded(self, digits: int = 6) -> sympy.Expr:
         """Return the expression with its numbers rounded, for reading."""
-        constants = Tape(
-            self.expression, [sympy.Symbol(name) for name in self.variables]
-        ).constants.tolist()
+        return self._rounded(self.expression, digits)
+
+    def _rounded(self, expression: sympy.Expr, digits: int = 6) -> sympy.Expr:
+        symbols = [sympy.Symbol(name) for name in self.variables]
+        constants = Tape(expression, symbols).constants.tolist()
         return with_constants(
-            self.expression, [sympy.Float(f"{value:.{digits}g}") for value in constants]
+            expression, [sympy.Float(f"{value:.{digits}g}") for value in constants]
         )
+
+    @property
+    def _units(self) -> dict[str, float]:
+        """By what inputs are divided in the printed formula; nothing if its numbers are doubles."""
+        if _representable(self.expression):
+            return {}
+        pairs = zip(self.variables, self.scaling.inputs.tolist(), strict=True)
+        return {name: unit for name, unit in pairs if unit != 1.0}
+
+    @property
+    def _printed(self) -> sympy.Expr:
+        """The expression, in inputs divided by their `_units`."""
+        if not self._units:
+            return self.expression
+        return _without_unit(sympy.Float(self.scaling.target, 17) * self.scaled)
 
     @cached_property
     def network(self) -> KAN:
@@ -209,10 +211,16 @@ class Formula:
         return network_of(self.scaled, [sympy.Symbol(name) for name in self.variables])
 
     def __str__(self) -> str:
-        return sympy.sstr(self.rounded(), full_prec=False)
+        return code(self._rounded(self._printed), self.variables, "text", units=self._units)
 
     def _repr_latex_(self) -> str:
         return f"${self.latex()}$"
+
+
+def _representable(expression: Any) -> bool:
+    """Tell whether a double can hold all numbers."""
+    numbers = [abs(number) for number in expression.atoms(sympy.Float) if number != 0]
+    return all(1 / _LARGEST < number < _LARGEST for number in numbers)
 
 
 def _without_unit(expression: Any) -> Any:

@@ -60,16 +60,20 @@ def finished(problem: Problem, clock: Clock, *, most: int = _KEPT) -> list[Fit]:
         worth = [description_length(_error(c), c.complexity, rows) for c in front]
         kept = sorted(np.argsort(worth, kind="stable")[:most].tolist())
         front = [front[k] for k in kept]
-    best_first = sorted(front, key=lambda c: problem.worth(c.fit))
-    fits = [
-        _polished(candidate, problem) if place == 0 or clock.left > 0 else candidate.fit
-        for place, candidate in enumerate(best_first)
-    ]
+    longest, fits = 0.0, list[Fit]()
+    for candidate in sorted(front, key=lambda c: problem.worth(c.fit)):
+        start = clock.elapsed
+        # What may take longer than there is time stays as it is, the best excepted.
+        wanted = not fits or clock.left > longest
+        fits.append(_polished(candidate, problem) if wanted else candidate.fit)
+        longest = max(longest, clock.elapsed - start)
     return _merged(fits, problem)
 
 
 def rivals_of(best: Fit, problem: Problem, clock: Clock) -> list[Fit]:
     """Return formulas of another form that describe the rows about as well as the best, if any."""
+    if clock.left == 0:
+        return []
     limit, form = problem.worth(best), _form(best.expression)
     near = sorted(
         (worth, candidate.complexity, place, candidate)
@@ -78,10 +82,13 @@ def rivals_of(best: Fit, problem: Problem, clock: Clock) -> list[Fit]:
     )
     kept, values, forms = [best], [best.predict(problem.X)], {form}
     spread = float(np.std(problem.y)) or 1.0
+    longest = 0.0
     for *_, candidate in near[:_POLISHED]:
-        if clock.left == 0:
+        start = clock.elapsed
+        if clock.left <= longest:
             break
         fit = _polished(candidate, problem)
+        longest = max(longest, clock.elapsed - start)
         predicted, form = fit.predict(problem.X), _form(fit.expression)
         alike = any(np.allclose(predicted, v, rtol=0, atol=_SAME * spread) for v in values)
         if alike or form in forms or problem.worth(fit) > limit + _UNDECIDED:

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from .._threads import one_thread
@@ -20,6 +19,7 @@ from ..data import Samples
 from ..network import KAN
 from ..training.polish import polish
 from .clock import Clock, OutOfTime
+from .workers import in_workers
 
 __all__ = ["Surrogate", "fit_surrogate"]
 
@@ -172,7 +172,7 @@ def fit_surrogate(
         if n_jobs in (None, 1) or clock.elapsed < _PATIENCE or len(wanted) < 2:
             results = [_fit_one(*setting) for setting in settings]
         else:
-            results = Parallel(n_jobs=n_jobs)(delayed(_fit_one)(*setting) for setting in settings)
+            results = in_workers(_fit_one, settings, n_jobs)
         for kind, found in zip(wanted, results, strict=True):
             if found is None:
                 raise OutOfTime

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import keyword
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -300,23 +301,43 @@ def _identifiers(
     return found, notes
 
 
-def _renamed(expression: sympy.Expr, names: Mapping[str, str]) -> sympy.Expr:
-    return expression.xreplace(
-        {symbol: sympy.Symbol(names[symbol.name]) for symbol in expression.free_symbols}
-    )
+def _renamed(
+    expression: sympy.Expr, names: Mapping[str, str], units: Mapping[str, float]
+) -> sympy.Expr:
+    """Name the variables; those with a unit are divided by it, as text that SymPy leaves alone."""
+    written = {
+        symbol: f"({names[symbol.name]}/{units[symbol.name]!r})"
+        if symbol.name in units
+        else names[symbol.name]
+        for symbol in expression.free_symbols
+    }
+    return expression.xreplace({old: sympy.Symbol(new) for old, new in written.items()})
 
 
-def _text(expression: sympy.Expr, variables: Sequence[str], name: str) -> str:
+def _text(
+    expression: sympy.Expr, variables: Sequence[str], name: str, units: Mapping[str, float]
+) -> str:
     quoted = {
         v: v if v.isidentifier() and v.isascii() and not keyword.iskeyword(v) else f"`{v}`"
         for v in variables
     }
-    return _Text().doprint(_renamed(expression, quoted))
+    return _Text().doprint(_renamed(expression, quoted, units))
 
 
-def _latex(expression: sympy.Expr, variables: Sequence[str], name: str) -> str:
-    symbols = {symbol: _latex_name(symbol.name) for symbol in expression.free_symbols}
+def _latex(
+    expression: sympy.Expr, variables: Sequence[str], name: str, units: Mapping[str, float]
+) -> str:
+    symbols = {
+        symbol: rf"\left({_latex_name(symbol.name)} / {_power_of_ten(units[symbol.name])}\right)"
+        if symbol.name in units
+        else _latex_name(symbol.name)
+        for symbol in expression.free_symbols
+    }
     return _Latex({"symbol_names": symbols}).doprint(expression)
+
+
+def _power_of_ten(unit: float) -> str:
+    return f"10^{{{round(math.log10(unit))}}}"
 
 
 def _latex_name(name: str) -> str:
@@ -330,9 +351,11 @@ def _latex_name(name: str) -> str:
     return r"\mathrm{" + escaped.replace("^", " ").replace(" ", r"\ ") + "}"
 
 
-def _numpy(expression: sympy.Expr, variables: Sequence[str], name: str) -> str:
+def _numpy(
+    expression: sympy.Expr, variables: Sequence[str], name: str, units: Mapping[str, float]
+) -> str:
     names, notes = _identifiers(variables, frozenset(keyword.kwlist), name)
-    body = _NumPy({"fully_qualified_modules": False}).doprint(_renamed(expression, names))
+    body = _NumPy({"fully_qualified_modules": False}).doprint(_renamed(expression, names, units))
     arguments = ", ".join(names.values())
     shape = f"np.broadcast({arguments}).shape" if len(names) > 1 else f"np.shape({arguments})"
     return "\n".join(
@@ -353,7 +376,9 @@ def _numpy(expression: sympy.Expr, variables: Sequence[str], name: str) -> str:
     )
 
 
-def _torch(expression: sympy.Expr, variables: Sequence[str], name: str) -> str:
+def _torch(
+    expression: sympy.Expr, variables: Sequence[str], name: str, units: Mapping[str, float]
+) -> str:
     names, notes = _identifiers(variables, frozenset(keyword.kwlist), name)
     constants: list[float] = []
 
@@ -367,7 +392,9 @@ def _torch(expression: sympy.Expr, variables: Sequence[str], name: str) -> str:
         lambda node: isinstance(node, sympy.Function) and node.is_number,
         lambda node: sympy.Float(node.evalf(20), 17),
     )
-    body = _WithParameters({"fully_qualified_modules": False}).doprint(_renamed(expression, names))
+    body = _WithParameters({"fully_qualified_modules": False}).doprint(
+        _renamed(expression, names, units)
+    )
     unpacked = ", ".join(names.values()) + ("," if len(names) == 1 else "")
     return "\n".join(
         [
@@ -391,7 +418,9 @@ def _torch(expression: sympy.Expr, variables: Sequence[str], name: str) -> str:
     )
 
 
-def _c(expression: sympy.Expr, variables: Sequence[str], name: str) -> str:
+def _c(
+    expression: sympy.Expr, variables: Sequence[str], name: str, units: Mapping[str, float]
+) -> str:
     names, notes = _identifiers(variables, _C_WORDS, name)
     expression = expression.replace(
         lambda node: isinstance(node, sympy.sign),
@@ -400,7 +429,7 @@ def _c(expression: sympy.Expr, variables: Sequence[str], name: str) -> str:
     body = _C(
         # M_SQRT2 and the like are not part of C99.
         {"user_functions": {"knotwork_sign": "knotwork_sign"}, "math_macros": {}}
-    ).doprint(_renamed(expression, names))
+    ).doprint(_renamed(expression, names, units))
     unused = [v for v in names.values() if not re.search(rf"\b{re.escape(v)}\b", body)]
     helpers = (
         [
@@ -433,9 +462,11 @@ def _c(expression: sympy.Expr, variables: Sequence[str], name: str) -> str:
     )
 
 
-def _julia(expression: sympy.Expr, variables: Sequence[str], name: str) -> str:
+def _julia(
+    expression: sympy.Expr, variables: Sequence[str], name: str, units: Mapping[str, float]
+) -> str:
     names, notes = _identifiers(variables, _JULIA_WORDS, name)
-    body = _Julia().doprint(_renamed(expression, names))
+    body = _Julia().doprint(_renamed(expression, names, units))
     special = "erf(" in body or "besselj(" in body
     return "\n".join(
         [
@@ -449,13 +480,16 @@ def _julia(expression: sympy.Expr, variables: Sequence[str], name: str) -> str:
     )
 
 
-def _json(expression: sympy.Expr, variables: Sequence[str], name: str) -> str:
-    return json.dumps(
-        {"name": name, "variables": list(variables), "expression": to_data(expression)}, indent=1
-    )
+def _json(
+    expression: sympy.Expr, variables: Sequence[str], name: str, units: Mapping[str, float]
+) -> str:
+    content = {"name": name, "variables": list(variables), "expression": to_data(expression)}
+    if units:
+        content["units"] = dict(units)
+    return json.dumps(content, indent=1)
 
 
-_WRITERS: Mapping[str, Callable[[sympy.Expr, Sequence[str], str], str]] = {
+_WRITERS: Mapping[str, Callable[[sympy.Expr, Sequence[str], str, Mapping[str, float]], str]] = {
     "text": _text,
     "latex": _latex,
     "numpy": _numpy,
@@ -470,7 +504,12 @@ LANGUAGES: tuple[str, ...] = tuple(_WRITERS)
 
 
 def code(
-    expression: sympy.Expr, variables: Sequence[str], language: str, *, name: str = "formula"
+    expression: sympy.Expr,
+    variables: Sequence[str],
+    language: str,
+    *,
+    name: str = "formula",
+    units: Mapping[str, float] | None = None,
 ) -> str:
     """Return a formula as source code.
 
@@ -485,6 +524,8 @@ def code(
         One of `LANGUAGES`.
     name : str
         Of the function; capitalised for a torch module.
+    units : mapping of str to float, optional
+        The expression is in variables divided by these numbers, which the code does.
 
     Raises
     ------
@@ -510,4 +551,4 @@ def code(
     unknown = sorted({s.name for s in expression.free_symbols} - set(variables))
     if unknown:
         raise ValueError(f"expression has symbols that are not in variables: {unknown}.")
-    return _WRITERS[language](expression, variables, name)
+    return _WRITERS[language](expression, variables, name, units or {})

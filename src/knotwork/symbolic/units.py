@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["DIMENSIONLESS", "Dimension", "parse_units"]
+__all__ = ["DIMENSIONLESS", "Dimension", "foreign_units", "parse_units"]
 
 _LONGEST = 200
 _DEEPEST = 20
@@ -153,6 +153,17 @@ def parse_units(text: str) -> Dimension:
     if len(text) > _LONGEST:
         raise ValueError(f"a unit may have {_LONGEST} characters; got {len(text)}.")
     return _Reader(text).read()
+
+
+def foreign_units(text: str) -> list[str]:
+    """List the names in a unit that stand for base dimensions of their own.
+
+    Examples
+    --------
+    >>> foreign_units("apple*m/blorp")
+    ['apple', 'blorp']
+    """
+    return [name for name in parse_units(text) if name not in _BASE]
 
 
 _TOKEN = re.compile(

@@ -1,0 +1,136 @@
+"""The end of a search: a front, constants on all rows, and a verdict, in the time left."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import sympy
+
+from .clock import Clock
+from .formula import Formula
+from .front import finished, rivals_of
+from .problem import Problem
+from .refit import Fit, refitted, relative_error, uncertainty
+from .result import Discovery
+from .rows import Prepared
+from .surrogate import Surrogate, fit_surrogate
+from .task import Settings
+from .verdict import NO_FORMULA, NO_SIGNAL, Evidence, Verdict, judge
+
+__all__ = ["MOST_ROWS", "concluded"]
+
+# Rows that the search sees; constants are fitted to all at the end.
+MOST_ROWS = 4_000
+# A network for the verdict gets so many seconds even if none are left.
+_LEAST_SECONDS = 0.3
+_TOO_SHORT = ("the time was too short to train a network, so whether there is a signal is open.",)
+# A step may take so much of what is left.
+_SHARE = 0.6
+# Constants fitted to some thousand rows are so near those of all rows that few steps are left.
+_FINAL_EVALUATIONS = 6
+# Long columns do not stay in the processor's cache.
+_SLOWER = 2.0
+
+
+def concluded(
+    problem: Problem,
+    settings: Settings,
+    data: Prepared,
+    names: tuple[str, ...],
+    note: str,
+    complete: bool,
+    whole: Clock,
+) -> Discovery:
+    """Return what a search found; no more than the best formula and a verdict if no time is left.
+
+    Parameters
+    ----------
+    problem, settings, data
+        Of the search.
+    names : tuple of str
+        Of all inputs.
+    note, complete
+        How the search ended, and whether by itself.
+    whole : Clock
+        What is left of the budget.
+    """
+    with np.errstate(all="ignore"):
+        network = _best_network(problem, settings, whole)
+        fits = _with_constant(finished(problem, whole), problem)
+        place = int(np.argmin([problem.worth(fit) for fit in fits]))
+        chosen = fits[place]
+        rivals = rivals_of(chosen, problem, whole)
+        evidence = Evidence(chosen, chosen.complexity)
+        verdict = judge(problem, evidence, network, max(_LEAST_SECONDS, _SHARE * whole.left))
+        if verdict == NO_SIGNAL and not complete and not problem.networks:
+            verdict = Verdict(NO_FORMULA, _TOO_SHORT)
+        # The chosen one first, each with an equal share of the time.
+        order = sorted(range(len(fits)), key=lambda k: k != place)
+        formulas: dict[int, Formula] = {}
+        for done, k in enumerate(order):
+            share = whole.left / (1 if done == 0 else len(order) - done + len(rivals))
+            formulas[k] = _on_all_rows(fits[k], data, problem, names, share)
+        others = [
+            _on_all_rows(fit, data, problem, names, whole.left / (len(rivals) - done))
+            for done, fit in enumerate(rivals)
+        ]
+    error = relative_error(network.predictions(problem.X_held), problem.y_held)
+    return Discovery(
+        best=formulas[place],
+        front=[formulas[k] for k in range(len(fits))],
+        rivals=others,
+        verdict=verdict,
+        network=network.model,
+        network_error=error,
+        names=names,
+        elapsed=whole.elapsed,
+        complete=complete,
+        note=note,
+        data=data,
+    )
+
+
+def _with_constant(fits: list[Fit], problem: Problem) -> list[Fit]:
+    """Put the targets' mean before the front if no formula is worth its length."""
+    mean = Fit.of(sympy.Float(float(problem.y.mean()), 17), problem.symbols)
+    mean = replace(mean, rmse=mean.error(problem.X, problem.y))
+    worth = problem.worth(mean)
+    if any(problem.worth(fit) <= worth for fit in fits):
+        return fits
+    return [mean, *(fit for fit in fits if fit.complexity > mean.complexity)]
+
+
+def _best_network(problem: Problem, settings: Settings, whole: Clock) -> Surrogate:
+    """Return the network of the whole problem; fit one if the search ended before it had any."""
+    networks = problem.networks
+    if not networks:
+        clock = Clock(max(_LEAST_SECONDS, _SHARE * whole.left))
+        networks = fit_surrogate(
+            problem.X, problem.y, starts=1, seed=settings.seed, clock=clock, unfinished=True
+        )
+    return min(
+        networks, key=lambda s: relative_error(s.predictions(problem.X_held), problem.y_held)
+    )
+
+
+def _on_all_rows(
+    fit: Fit, data: Prepared, problem: Problem, names: tuple[str, ...], seconds: float
+) -> Formula:
+    """Fit the constants once more, in all columns' symbols, to as many rows as time allows."""
+    fit, size = Fit.of(fit.expression, data.symbols, fit.rmse), fit.complexity
+    train = data.X[:MOST_ROWS], data.y[:MOST_ROWS]
+    if len(data.y) > MOST_ROWS:
+        start = time.monotonic()
+        fit.tape.values_and_jacobian(train[0], fit.constants)
+        one = time.monotonic() - start
+        uncertainty(fit, *train)
+        cost = _SLOWER * (2 * _FINAL_EVALUATIONS * one + time.monotonic() - start)
+        # The order of rows is random, so that the first are like all.
+        rows = int(min(len(data.y), MOST_ROWS * max(1.0, seconds / cost)))
+        train = data.X[:rows], data.y[:rows]
+        if rows > MOST_ROWS:
+            better = refitted(fit, *train, evaluations=_FINAL_EVALUATIONS)
+            fit = better if problem.allows(better) else fit
+    return Formula.of_fit(fit, train, (data.X_held, data.y_held), names, data.scaling, size)

@@ -1,0 +1,122 @@
+"""What a search found: a front of formulas, a verdict, and the best network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..network import KAN
+from .formula import Formula
+from .rows import Prepared
+from .verdict import Verdict
+
+__all__ = ["Discovery"]
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What a search found.
+
+    Attributes
+    ----------
+    best : Formula
+        The default choice: least description length. A constant if no formula is worth its length.
+    front : list of Formula
+        Simplest first; each is more accurate than all before it.
+    rivals : list of Formula
+        Formulas of another form than the default choice that describe the rows as well: its odds
+        against each are under twenty to one. What they say alike is sure, where they differ more
+        rows or rows from elsewhere must decide.
+    verdict : Verdict
+        "formula", "no formula found" or "no signal"; a string with `reasons`.
+    network : KAN
+        The best network met on the way, in standardised columns.
+    network_error : float
+        Its error on held-out rows, relative to the target's standard deviation.
+    elapsed : float
+        Seconds.
+    complete : bool
+        Whether the search came to its end, by itself rather than by the budget or the user.
+    note : str
+        How it ended.
+    """
+
+    best: Formula
+    front: list[Formula]
+    rivals: list[Formula]
+    verdict: Verdict
+    network: KAN
+    network_error: float
+    names: tuple[str, ...]
+    elapsed: float
+    complete: bool
+    note: str
+    data: Prepared = field(repr=False)
+
+    def table(self) -> Any:
+        """Return the front as a pandas DataFrame, a row for each formula.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(self.records())
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the front as plain records, one for each formula.
+
+        ``beyond`` is the share of points with finite values in a box half as wide again as the
+        data, to either side: what a formula does out of range is no more than its form promises.
+        """
+        return [
+            {
+                "chosen": formula is self.best,
+                "complexity": formula.complexity,
+                "rmse": formula.rmse,
+                "r2": formula.r2,
+                "beyond": self._finite_beyond(formula),
+                "formula": str(formula),
+                "constants": ", ".join(str(constant) for constant in formula.constants),
+            }
+            for formula in self.front
+        ]
+
+    def _finite_beyond(self, formula: Formula) -> float:
+        X = self.data.X
+        low, high = X.min(0), X.max(0)
+        rng = np.random.default_rng(0)
+        points = rng.uniform(
+            low - 0.5 * (high - low), high + 0.5 * (high - low), (1000, X.shape[1])
+        )
+        return float(np.isfinite(formula.predict(points * self.data.scaling.inputs)).mean())
+
+    def plot(self) -> Any:
+        """Return a Matplotlib figure: the front, and predictions of rows held out."""
+        from ..plotting.front import plot_front
+
+        scaling = self.data.scaling
+        spread = float(np.std(self.data.y_held)) * scaling.target or 1.0
+        return plot_front(
+            [formula.complexity for formula in self.front],
+            [formula.rmse / spread for formula in self.front],
+            [formula.train_rmse / spread for formula in self.front],
+            str(self.best),
+            next(k for k, formula in enumerate(self.front) if formula is self.best),
+            self.data.y_held * scaling.target,
+            self.best.predict(self.data.X_held * scaling.inputs),
+        )
+
+    def __str__(self) -> str:
+        lines = [f"{self.verdict}: {' '.join(self.verdict.reasons)}"]
+        for formula in self.front:
+            mark = ">" if formula is self.best else " "
+            lines.append(f"{mark} {formula.complexity:4d}  {formula.rmse:9.3g}  {formula}")
+        if self.rivals:
+            lines.append("the rows do not tell the choice from")
+            lines += [f"  {f.complexity:4d}  {f.rmse:9.3g}  {f}" for f in self.rivals]
+        return "\n".join(lines)
