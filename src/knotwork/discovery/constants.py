@@ -116,13 +116,22 @@ def _fixed(numbers: list[_Number]) -> tuple[sympy.Expr | None, ...]:
 def _fit_of(freed: Any, numbers: list[_Number], variables: tuple[sympy.Symbol, ...]) -> Fit:
     """Return the formula with all its numbers as constants, and put them in the tape's order."""
     marks = {float(k) + 1.5: number for k, number in enumerate(numbers)}
-    marked = freed.xreplace(
-        {number.symbol: sympy.Float(mark, 17) for mark, number in marks.items()}
-    )
+    places = {number.symbol: sympy.Float(mark, 17) for mark, number in marks.items()}
+    marked = _put(freed, places)
     tape = Tape(marked, variables)
     numbers[:] = [marks[mark] for mark in tape.constants.tolist()]
     values = np.array([number.value for number in numbers])
     return Fit(tape, values, (None,) * len(values), np.inf)
+
+
+def _put(node: Any, places: Mapping[Any, Any]) -> Any:
+    """Return an expression with numbers for symbols, none of which SymPy may multiply out."""
+    if node in places or not node.args:
+        return places.get(node, node)
+    parts = [_put(part, places) for part in node.args]
+    if isinstance(node, sympy.Add | sympy.Mul | sympy.Pow):
+        return node.func(*parts, evaluate=False)
+    return node.func(*parts)
 
 
 def _freed(node: Any, numbers: list[_Number]) -> Any:

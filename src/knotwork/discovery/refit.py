@@ -82,7 +82,9 @@ class Fit:
             float(value) if number is None else number
             for value, number in zip(self.constants, self.exact, strict=True)
         ]
-        return with_constants(self.tape.expression, numbers)
+        written: Any = with_constants(self.tape.expression, numbers)
+        # SymPy's own idea where a tangent is moved by exactly a quarter turn.
+        return written.replace(sympy.cot, lambda angle: 1 / sympy.tan(angle))
 
     @cached_property
     def complexity(self) -> int:

@@ -56,18 +56,23 @@ def round_constants(
     reference, accepted = max(fit.rmse, EXACT), 0
     admissible = allowed is None or allowed(fit.expression)
     refused: set[tuple[int, float, float]] = set()
+    barred: set[tuple[int, float, float]] = set()
     for _ in range(_MOST):
-        for nicer in _candidates(fit, X, y, refused, integers):
+        for nicer in _candidates(fit, X, y, refused | barred, integers):
             trial = refitted(fit.with_exact(nicer.index, nicer.exact), X, y, evaluations=20)
             # What is lost in log likelihood by this number, and by all made exact so far.
             error = max(trial.rmse, EXACT)
             loss = len(y) * np.log(error / max(fit.rmse, EXACT))
             total = len(y) * np.log(error / reference)
             likely = loss <= nicer.evidence and 2 * total <= chi2.isf(_REFUSED, accepted + 1)
-            if likely and (allowed is None or not admissible or allowed(trial.expression)):
+            allowable = allowed is None or not admissible or allowed(trial.expression)
+            if likely and allowable:
                 fit, accepted = trial, accepted + 1
+                barred.clear()
                 break
-            refused.add(_key(nicer.index, fit.constants[nicer.index], nicer.value))
+            # What the user's rules forbid they may allow once other numbers are exact.
+            key = _key(nicer.index, fit.constants[nicer.index], nicer.value)
+            (barred if likely else refused).add(key)
         else:
             break
     return fit.rewritten(X, y) if accepted else fit

@@ -254,6 +254,7 @@ def pair_sums(
             gi, gj = gradients[:, i] * spread[i], gradients[:, j] * spread[j]
             sure = (np.abs(gi) > 0.1 * sizes[i]) & (np.abs(gj) > 0.1 * sizes[j])
             sure &= (X[:, i] != 0) & (X[:, j] != 0)
+            sure &= np.isfinite(gi) & np.isfinite(gj) & (gi != 0) & (gj != 0)
             if sure.sum() < 30:
                 continue
             u, v = X[sure, i], X[sure, j]
