@@ -99,12 +99,16 @@ class Dictionary:
 
         ``y = a/(1 + b)`` is ``y = a - b y``, linear in all coefficients.
         """
-        simple = (self.costs > 0) & (self.costs <= _MOST_COST_BELOW)
+        simple = np.flatnonzero((self.costs > 0) & (self.costs <= _MOST_COST_BELOW))
+        with np.errstate(over="ignore"):
+            values = self.values[:, simple] * target[:, None]
+        usable = np.isfinite(values).all(0)
+        simple = simple[usable]
         return Dictionary(
             self.functions,
             np.concatenate([self.choices, self.choices[simple]]),
-            np.concatenate([self.below, np.ones(int(simple.sum()), dtype=bool)]),
-            np.column_stack([self.values, self.values[:, simple] * target[:, None]]),
+            np.concatenate([self.below, np.ones(len(simple), dtype=bool)]),
+            np.column_stack([self.values, values[:, usable]]),
             np.concatenate([self.costs, self.costs[simple] + 1.0]),
         )
 
