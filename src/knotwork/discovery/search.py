@@ -34,11 +34,13 @@ _SMALL_REST = 0.1
 # In fewer rows any rest has a formula: two terms with their constants are half as many numbers.
 _FEWEST_WITH_REST = 12
 _PLAIN_SPACING = 0.1
-# A formula with this error beside the networks', of so many parts an input at the most, of whose
-# residuals no more than this share can be predicted, is as good as the data allow. While there
-# are symmetries to try it must be shorter.
+# A formula with this error beside the networks', of so many parts an input and so many more at the
+# most, of whose residuals no more than this share can be predicted, is as good as the data allow.
+# While there are symmetries to try it must be shorter. Rounding may make it several times so.
 _AS_GOOD = 1.05
 _SHORT = 4.5
+_BARE = 4
+_UNROUNDED = 4
 _SIMPLE = 10
 _NOISE = 0.02
 # An additive model that misses more of the target than this is no sign of an additive law, unless
@@ -198,19 +200,23 @@ def _stop_at_noise(problem: Problem, parts: float) -> None:
     """End the search with a short formula as good as any network that leaves only noise."""
     if not problem.pool or not problem.networks or problem.floor > 0:
         return
-    reached = min(surrogate.rmse for surrogate in problem.networks)
+    reached, inputs = min(s.rmse for s in problem.networks), len(problem.symbols)
     best = min(
         problem.pool,
         key=lambda c: description_length(max(c.rmse, c.held_out), c.complexity, len(problem.y)),
     )
-    if best.held_out > _AS_GOOD * reached or best.complexity > parts * len(problem.symbols):
+    if best.held_out > _AS_GOOD * reached or best.complexity > _UNROUNDED * parts * inputs:
         return
     # Another fit of the same formula leaves the same.
     form = f"{parts} {best.fit.tape.form(np.zeros(len(best.fit.constants)))}"
     if form in problem.doubted:
         return
     problem.doubted.add(form)
-    if predictable_share(problem, best.expression, problem.clock) < _NOISE:
+    fit = problem.rounded(best.fit, problem.X, problem.y)
+    if fit.complexity > parts * inputs + _BARE:
+        return
+    if predictable_share(problem, fit.expression, problem.clock) < _NOISE:
+        problem.keep(fit)
         raise Found
 
 
