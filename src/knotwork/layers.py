@@ -139,7 +139,6 @@ class KANLayer(nn.Module):
             raise ValueError(f"grid_eps must be from 0 (quantiles) to 1 (even); got {grid_eps}.")
         self.grid_eps = float(grid_eps)
         self.functions: list[SymbolicFunction] = []
-        self._uniform: tuple[Tensor, bool] | None = None
 
         dtype = check_dtype(torch.get_default_dtype() if dtype is None else dtype)
         device = None if device is None else check_device(device)
@@ -149,6 +148,7 @@ class KANLayer(nn.Module):
         knots = extend_knots(uniform_breaks(low, high, grid), k)
         edges = (in_features, out_features)
         self.register_buffer("knots", knots)
+        self._uniform: tuple[Tensor, bool] | None = (knots, is_uniform(knots))
         self.register_buffer("kind", torch.full(edges, SPLINE, dtype=torch.uint8, device=device))
         self.register_buffer("symbolic_edges", torch.zeros(0, 2, dtype=torch.int64, device=device))
         self.register_buffer("offsets", torch.zeros(0, **options))
@@ -231,13 +231,16 @@ class KANLayer(nn.Module):
     @property
     def uniform(self) -> bool:
         """Whether every input's knots are evenly spaced."""
-        # Looked at once for each knot vector: knots are replaced, never changed in place.  In
-        # torch.export they are stand-ins; what was last known holds, and "no" is always right.
-        if torch.compiler.is_exporting():
-            return self._uniform is not None and self._uniform[1]
-        if self._uniform is None or self._uniform[0] is not self.knots:
-            self._uniform = (self.knots, is_uniform(self.knots))
-        return self._uniform[1]
+        # Looked at once for each knot vector: knots are replaced, never changed in place.
+        known = self._uniform
+        if torch.compiler.is_compiling():
+            # Numbers cannot be looked at, and torch.export's knots are stand-ins; where nothing
+            # is known "no" is right too, only slower.
+            exporting = torch.compiler.is_exporting()
+            return known is not None and known[1] and (exporting or known[0] is self.knots)
+        if known is None or known[0] is not self.knots:
+            known = self._uniform = (self.knots, is_uniform(self.knots))
+        return known[1]
 
     @property
     def _rule(self) -> kernels.Rule:

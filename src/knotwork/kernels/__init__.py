@@ -10,11 +10,11 @@ from torch import Tensor
 
 from .. import splines
 from . import operator, reference
+from .backends import selection as selection
+from .backends import use as use
 from .reference import Rule as Rule
 from .reference import feature_weights as feature_weights
 from .reference import features as features
-from .selection import selection as selection
-from .selection import use as use
 
 
 def spline_layer(
@@ -49,7 +49,7 @@ def spline_layer(
         if extrapolation == "error":
             splines.check_inside(x, knots, rule.k)
             extrapolation = "continue"
-        return operator.spline_layer(
+        return operator.evaluate(
             x,
             knots,
             coefficients,

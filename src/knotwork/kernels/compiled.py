@@ -27,7 +27,7 @@ _NAMES = ("libknotwork.so", "libknotwork.dylib")
 class _Call(ctypes.Structure):
     """One call, as `struct Call` in cpu/library.hpp has it."""
 
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         *((name, c_int64) for name in ("rows", "inputs", "outputs", "grid")),
         *((name, c_int32) for name in ("k", "uniform", "extrapolation", "residual")),
         *((name, c_int32) for name in ("threads", "backward")),

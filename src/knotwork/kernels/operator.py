@@ -6,14 +6,15 @@ Its gradient is another one; the gradient of that, for physics losses, is the re
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from . import reference
+from .backends import selection
 from .reference import Rule
-from .selection import selection
 
 _RULE = "int k, bool uniform, str extrapolation, str? residual"
 _WEIGHTS = "Tensor knots, Tensor coefficients, Tensor? residual_weight"
@@ -141,10 +142,38 @@ def _fake_backward(
     )
 
 
+class _Direct(torch.autograd.Function):
+    """The same without torch's dispatcher, whose Python side takes longer than a small layer."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        _save(ctx, inputs, None)
+        return _forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return _differentiate(ctx, grad)
+
+
+def _watched(tensor: Tensor) -> bool:
+    """Tell whether something wants to see operations of torch, as tracing and vmap do."""
+    return (
+        torch.compiler.is_compiling()
+        or type(tensor) not in (Tensor, torch.nn.Parameter)
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack() > 0
+    )
+
+
+def evaluate(x: Tensor, *others: Any) -> Tensor:
+    """Evaluate the layer; the arguments are those of the operation."""
+    return spline_layer(x, *others) if _watched(x) else _Direct.apply(x, *others)
+
+
 # -- derivatives -----------------------------------------------------------------------------------
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor | None) -> None:
     x, knots, coefficients, residual_weight, _, kind, *rule = inputs
     ctx.save_for_backward(x, knots, coefficients, residual_weight, kind)
     ctx.rule = rule
@@ -154,7 +183,10 @@ def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     x, knots, coefficients, residual_weight, kind = ctx.saved_tensors
     of_input = ctx.needs_input_grad[0]
     of_weights = any(ctx.needs_input_grad[2:5])
-    of_x, of_coefficients, of_residual, of_bias = spline_layer_backward(
+    # A graph of the gradient is only wanted for second derivatives.
+    watched = torch.is_grad_enabled() or _watched(grad)
+    operation = spline_layer_backward if watched else _backward
+    of_x, of_coefficients, of_residual, of_bias = operation(
         grad, x, knots, coefficients, residual_weight, kind, *ctx.rule, of_input, of_weights
     )
     return (
@@ -177,9 +209,10 @@ def _save_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 
 
 def _differentiate_backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-    given = (grad if wanted else None for grad, wanted in zip(grads, ctx.wanted, strict=True))
+    given = tuple(grad if wanted else None for grad, wanted in zip(grads, ctx.wanted, strict=True))
+    grad, x, knots, coefficients, residual_weight, kind = ctx.saved_tensors
     to_grad, to_x, to_coefficients, to_residual = reference.double_backward(
-        *given, *ctx.saved_tensors, ctx.rule
+        given, grad, x, knots, coefficients, residual_weight, kind, ctx.rule
     )
     return (to_grad, to_x, None, to_coefficients, to_residual, *([None] * 7))
 
@@ -187,39 +220,34 @@ def _differentiate_backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | N
 # -- vmap ------------------------------------------------------------------------------------------
 
 
-def _map(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Tensor, int]:
-    x, *others = inputs
-    if any(dim is not None for dim in in_dims[1:]):
-        # Weights that differ from sample to sample.
-        def reference_forward(*tensors: Tensor) -> Tensor:
-            return reference.forward(*tensors, Rule(*inputs[6:]))
+def _batched(tensor: Tensor, dim: int | None, size: int) -> Tensor:
+    return tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
 
-        return torch.vmap(reference_forward, in_dims[:6])(*inputs[:6]), 0
-    rows = x.movedim(in_dims[0], 0)
-    y = spline_layer(rows.flatten(0, 1), *others)
-    return y.unflatten(0, rows.shape[:2]), 0
+
+def _samples(size: int, in_dims: tuple[int | None, ...], inputs: tuple[Any, ...]) -> Iterator[Any]:
+    """Yield the inputs sample by sample, where weights or their gradients differ among them."""
+    for index in range(size):
+        yield [
+            value if dim is None else value.select(dim, index)
+            for value, dim in zip(inputs, in_dims, strict=True)
+        ]
+
+
+def _map(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Tensor, int]:
+    if any(dim is not None for dim in in_dims[1:]):
+        samples = _samples(info.batch_size, in_dims, inputs)
+        return torch.stack([spline_layer(*sample) for sample in samples]), 0
+    rows = inputs[0].movedim(in_dims[0], 0)
+    return spline_layer(rows.flatten(0, 1), *inputs[1:]).unflatten(0, rows.shape[:2]), 0
 
 
 def _map_backward(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Any, Any]:
-    grad, x, *others = inputs
-    *_, of_input, of_weights = inputs
+    of_weights, size = inputs[-1], info.batch_size
     if of_weights or any(dim is not None for dim in in_dims[2:]):
-
-        def reference_backward(*tensors: Tensor) -> tuple[Tensor, ...]:
-            found = reference.backward(*tensors, Rule(*inputs[6:10]))
-            wanted = (of_input, of_weights, of_weights, of_weights)
-            return tuple(
-                gradient if asked and gradient is not None else tensors[0].new_empty(0)
-                for gradient, asked in zip(found, wanted, strict=True)
-            )
-
-        return torch.vmap(reference_backward, in_dims[:6])(*inputs[:6]), (0, 0, 0, 0)
-    size = info.batch_size
-    grad, x = (
-        tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
-        for tensor, dim in zip((grad, x), in_dims[:2], strict=True)
-    )
-    of_x, *rest = spline_layer_backward(grad.flatten(0, 1), x.flatten(0, 1), *others)
+        found = [spline_layer_backward(*sample) for sample in _samples(size, in_dims, inputs)]
+        return tuple(map(torch.stack, zip(*found, strict=True))), (0, 0, 0, 0)
+    grad, x = (_batched(inputs[at], in_dims[at], size) for at in (0, 1))
+    of_x, *rest = spline_layer_backward(grad.flatten(0, 1), x.flatten(0, 1), *inputs[2:])
     return (of_x.unflatten(0, x.shape[:2]), *rest), (0, None, None, None)
 
 

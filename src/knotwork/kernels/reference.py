@@ -8,8 +8,7 @@ weights on them.  Any device, dtype and order; differentiable as often as one wa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -22,8 +21,7 @@ from ..splines import Extrapolation
 SPLINE = 1
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """What a layer's splines are, apart from its tensors.
 
     Attributes
@@ -116,10 +114,7 @@ def split(
 
 
 def double_backward(
-    of_x: Tensor | None,
-    of_coefficients: Tensor | None,
-    of_residual: Tensor | None,
-    of_bias: Tensor | None,
+    given: tuple[Tensor | None, ...],
     grad: Tensor,
     x: Tensor,
     knots: Tensor,
@@ -130,10 +125,11 @@ def double_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     r"""Return the gradients of grad, x, coefficients and residual weights.
 
-    Given those of `backward`'s results, :math:`v` of the first and :math:`V` of the weights, they
-    are the gradients of :math:`\sum v_{ni} \Phi'_f \Theta_{ifj} g_{nj} + \sum V_{ifj} \Phi_f
-    g_{nj} + \sum b_j g_{nj}`.
+    `given` are the gradients of `backward`'s results: :math:`v` of the first, :math:`V` of the
+    weights and :math:`b` of the bias.  Those asked for are the derivatives of
+    :math:`\sum v_{ni} \Phi'_f \Theta_{ifj} g_{nj} + \sum V_{ifj} \Phi_f g_{nj} + \sum b_j g_{nj}`.
     """
+    of_x, of_coefficients, of_residual, of_bias = given
     values, slopes, curvatures = features(x, knots, rule, (0, 1, 2))
     weights = feature_weights(coefficients, residual_weight, kind)
     v = torch.zeros_like(x) if of_x is None else of_x

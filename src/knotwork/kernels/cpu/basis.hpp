@@ -8,6 +8,7 @@
 
 #include <cmath>
 
+#include "library.hpp"
 #include "simd.hpp"
 
 namespace knotwork::KNOTWORK_SET {
@@ -61,53 +62,67 @@ template <int K> INLINE void extrapolate(double pieces[K + 1][K + 1], int end, i
 // The polynomials of one input's bases for every class of points.
 template <class T, int K> struct Pieces {
     static constexpr int L = GROUP<K>;
-    const T* breaks;
     int64_t grid;
     bool uniform;
     int rule;
+    const T* breaks;
     T width;
     T* values;  // (class, K + 1 powers, L bases)
     T* slopes;  // (class, K powers, L bases)
+    T* unit;    // slopes on intervals of length 1, if evenly spaced
 
     static int64_t size(int64_t grid, bool uniform) {
-        return (uniform ? 3 : grid + 2) * (2 * K + 1) * L;
+        return uniform ? 3 * (3 * K + 1) * L : (grid + 2) * (2 * K + 1) * L;
     }
 
-    INLINE Pieces make(const T* knots, int64_t grid, bool uniform, int rule, T* memory) {
-        const int64_t classes = uniform ? 3 : grid + 2;
-        Pieces self{knots + K, grid, uniform, rule, 0, memory, memory + classes * (K + 1) * L};
-        self.width = (knots[K + grid] - knots[K]) / T(grid);
-        for (int64_t kind = 0; kind < classes; kind++) {
-            const bool below = kind == 0, above = kind == classes - 1;
-            const int64_t interval = below ? 0 : above ? grid - 1 : kind - 1;
-            double pieces[K + 1][K + 1];
-            double width = self.width;
-            if (uniform) {
-                T even[2 * K];
-                for (int t = 0; t < 2 * K; t++) even[t] = T(t);
-                interval_pieces<T, K>(even, pieces);
-            } else {
-                interval_pieces<T, K>(knots + interval + 1, pieces);
-                width = double(self.breaks[interval + 1]) - double(self.breaks[interval]);
+    int64_t classes() const { return uniform ? 3 : grid + 2; }
+
+    Pieces(const Call& call, T* memory) {
+        grid = call.grid;
+        uniform = call.uniform;
+        rule = call.extrapolation;
+        values = memory;
+        slopes = values + classes() * (K + 1) * L;
+        unit = slopes + classes() * K * L;
+        if (!uniform) return;
+        T even[2 * K];
+        for (int t = 0; t < 2 * K; t++) even[t] = T(t);
+        for (int kind = 0; kind < 3; kind++) set(kind, even, 1, unit);
+    }
+
+    // Sets the polynomials of one class, on an interval with these knots around it.
+    void set(int64_t kind, const T* around, double length, T* derivatives) {
+        double pieces[K + 1][K + 1];
+        interval_pieces<T, K>(around, pieces);
+        const bool above = kind == classes() - 1;
+        if (kind == 0 || above) extrapolate<K>(pieces, above, rule);
+        for (int p = 0; p <= K; p++)
+            for (int a = 0; a < L; a++) {
+                const double piece = a <= K ? pieces[a][p] : 0;
+                values[(kind * (K + 1) + p) * L + a] = T(piece);
+                if (p) derivatives[(kind * K + p - 1) * L + a] = T(p * piece / length);
             }
-            if (below || above) extrapolate<K>(pieces, above, rule);
-            for (int p = 0; p <= K; p++)
-                for (int a = 0; a < L; a++) {
-                    const double piece = a <= K ? pieces[a][p] : 0;
-                    self.values[(kind * (K + 1) + p) * L + a] = T(piece);
-                    if (p) self.slopes[(kind * K + p - 1) * L + a] = T(p * piece / width);
-                }
+    }
+
+    // Moves on to an input with these knots.
+    void move(const T* knots) {
+        breaks = knots + K;
+        width = (breaks[grid] - breaks[0]) / T(grid);
+        for (int64_t at = 0; uniform && at < 3 * K * L; at++) slopes[at] = unit[at] / width;
+        for (int64_t kind = 0; !uniform && kind < classes(); kind++) {
+            const int64_t interval = least(most<int64_t>(kind - 1, 0), grid - 1);
+            const double length = double(breaks[interval + 1]) - double(breaks[interval]);
+            set(kind, knots + interval + 1, length, slopes);
         }
-        return self;
     }
 
     // First basis, class and position of every point.  nan stays in the position.
-    INLINE void place(const Pieces& self, const T* x, int64_t rows, int32_t* first, int32_t* kind,
-                      T* position) {
-        const T low = self.breaks[0], high = self.breaks[self.grid], width = self.width;
-        const int32_t last = int32_t(self.grid - 1);
-        const bool clamps = self.rule == CONSTANT || self.rule == ZERO;
-        if (self.uniform) {
+    void place(const T* x, int64_t rows, int32_t* first, int32_t* kind, T* position) const {
+        const T low = breaks[0], high = breaks[grid];
+        const int32_t last = int32_t(grid - 1);
+        const bool clamps = rule == CONSTANT || rule == ZERO;
+        if (uniform) {
+            const T width = this->width;
             for (int64_t n = 0; n < rows; n++) {
                 T inside = x[n] < low ? low : x[n];
                 inside = inside > high ? high : inside;
@@ -128,14 +143,14 @@ template <class T, int K> struct Pieces {
             int32_t start = 0;
             for (int32_t length = last + 1; length > 1;) {
                 const int32_t half = length / 2;
-                start = inside < self.breaks[start + half] ? start : start + half;
+                start = inside < breaks[start + half] ? start : start + half;
                 length -= half;
             }
-            const T left = self.breaks[start];
+            const T left = breaks[start];
             const T point = clamps ? inside : x[n];
             first[n] = start;
             kind[n] = x[n] < low ? 0 : x[n] > high ? last + 2 : start + 1;
-            position[n] = (point - left) / (self.breaks[start + 1] - left);
+            position[n] = (point - left) / (breaks[start + 1] - left);
         }
     }
 };
@@ -159,29 +174,25 @@ INLINE void evaluate(const T* table, const int32_t* kind, const T* position, int
     }
 }
 
-template <class T> INLINE void residual_values(int residual, const T* x, int64_t rows, T* out) {
-    if (residual == SILU)
-        for (int64_t n = 0; n < rows; n++) out[n] = x[n] / (1 + exponential(-x[n]));
-    else if (residual == IDENTITY)
-        for (int64_t n = 0; n < rows; n++) out[n] = x[n];
-    else if (residual == TANH)
-        for (int64_t n = 0; n < rows; n++) out[n] = std::tanh(x[n]);
-    else if (residual == SIN)
-        for (int64_t n = 0; n < rows; n++) out[n] = std::sin(x[n]);
-}
-
-template <class T> INLINE void residual_slopes(int residual, const T* x, int64_t rows, T* out) {
-    if (residual == SILU)
-        for (int64_t n = 0; n < rows; n++) {
-            const T gate = 1 / (1 + exponential(-x[n]));
-            out[n] = gate * (1 + x[n] * (1 - gate));
-        }
-    else if (residual == IDENTITY)
-        for (int64_t n = 0; n < rows; n++) out[n] = 1;
-    else if (residual == TANH)
-        for (int64_t n = 0; n < rows; n++) out[n] = 1 - std::tanh(x[n]) * std::tanh(x[n]);
-    else if (residual == SIN)
-        for (int64_t n = 0; n < rows; n++) out[n] = std::cos(x[n]);
+// The residual (if `values`) and its derivative (if `slopes`) at every point.  Arrays may be
+// written, and x read, up to the next whole vector.
+template <class T>
+static void residual_at(int residual, const T* x, int64_t rows, T* values, T* slopes) {
+    for (int64_t n = 0; n < rows && residual == SILU; n += LANES<T>) {
+        const Vector<T> at = load(x + n);
+        const Vector<T> gate = T(1) / (T(1) + exponential<T>(-at));
+        if (values) store(values + n, at * gate);
+        if (slopes) store(slopes + n, gate * (T(1) + at * (T(1) - gate)));
+    }
+    for (int64_t n = 0; n < rows && residual > SILU; n++) {
+        const T at = x[n];
+        const T value = residual == IDENTITY ? at : residual == TANH ? std::tanh(at) : std::sin(at);
+        if (values) values[n] = value;
+        if (slopes)
+            slopes[n] = residual == IDENTITY ? T(1)
+                        : residual == TANH   ? 1 - value * value
+                                             : std::cos(at);
+    }
 }
 
 }  // namespace knotwork::KNOTWORK_SET

@@ -8,8 +8,8 @@ namespace knotwork {
 
 #define KNOTWORK_DECLARE(SET)                                 \
     namespace SET {                                           \
-    void run_float(const Call&, int64_t start, int64_t end);  \
-    void run_double(const Call&, int64_t start, int64_t end); \
+    bool run_float(const Call&, int64_t start, int64_t end);  \
+    bool run_double(const Call&, int64_t start, int64_t end); \
     }
 KNOTWORK_DECLARE(plain)
 #ifdef KNOTWORK_X86
@@ -21,7 +21,7 @@ namespace {
 
 enum Set { PLAIN, AVX2, AVX512 };
 
-typedef void (*Run)(const Call&, int64_t, int64_t);
+typedef bool (*Run)(const Call&, int64_t, int64_t);
 // OpenMP's entry point as GCC calls it; LLVM's library has it too.
 typedef void (*OpenMP)(void (*)(void*), void*, unsigned threads, unsigned flags);
 
@@ -65,12 +65,14 @@ struct Shares {
     Run run;
     int64_t length;
     int count;
+    std::atomic<bool> failed;
 };
 
 void run_share(void* data, int index) {
-    const Shares& shares = *static_cast<Shares*>(data);
-    shares.run(shares.call, shares.length * index / shares.count,
-               shares.length * (index + 1) / shares.count);
+    Shares& shares = *static_cast<Shares*>(data);
+    if (!shares.run(shares.call, shares.length * index / shares.count,
+                    shares.length * (index + 1) / shares.count))
+        shares.failed = true;
 }
 
 }  // namespace
@@ -79,7 +81,7 @@ char* workspace(int64_t bytes) {
     if (bytes > kept.bytes || kept.bytes > KEPT_BYTES) {
         std::free(kept.memory);
         kept.memory = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
-        kept.bytes = bytes;
+        kept.bytes = kept.memory ? bytes : 0;
     }
     return static_cast<char*>(kept.memory);
 }
@@ -123,8 +125,9 @@ int knotwork_run(const knotwork::Call* call, int set, int wide) {
         call->rows * call->inputs * call->outputs * (call->order + 2) * (call->backward ? 2 : 1);
     int64_t threads = products < SMALL_WORK ? 1 : call->threads;
     if (threads > length) threads = length;
-    Shares shares{*call, choose(set, wide), length, int(threads > 1 ? threads : 1)};
+    Shares shares{*call, choose(set, wide), length, int(threads > 1 ? threads : 1),
+                  {false}};
     parallel(int(threads), shares.count, run_share, &shares);
-    return 0;
+    return shares.failed;
 }
 }

@@ -12,12 +12,13 @@ import sys
 import warnings
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from .compiled import DTYPES, INSTRUCTION_SETS, Library, load
+from .compiled import DTYPES, INSTRUCTION_SETS, load
 
 VARIABLE = "KNOTWORK_KERNEL"
 CHOICES = ("auto", "reference", *INSTRUCTION_SETS)
@@ -101,13 +102,16 @@ def _transformed() -> bool:
         return True
     if not torch._C._are_functorch_transforms_active():
         return False
-    levels = torch._C._functorch.get_interpreter_stack() or ()
-    return any(level.key() != torch._C._functorch.TransformType.Vmap for level in levels)
+    functorch: Any = torch._C.__dict__["_functorch"]
+    levels = functorch.get_interpreter_stack() or ()
+    return any(level.key() != functorch.TransformType.Vmap for level in levels)
 
 
 # An editable installation has the library in another folder than the sources; the package's path
 # names both.
-selection = Selection(sys.modules[__package__].__path__, os.environ.get(VARIABLE, "auto"))
+selection = Selection(
+    sys.modules[__name__.rpartition(".")[0]].__path__, os.environ.get(VARIABLE, "auto")
+)
 
 
 @contextmanager
