@@ -162,6 +162,8 @@ def _watched(tensor: Tensor) -> bool:
         or type(tensor) not in (Tensor, torch.nn.Parameter)
         or torch._C._are_functorch_transforms_active()
         or torch._C._len_torch_dispatch_stack() > 0
+        # torch.autograd.grad(..., is_grads_batched=True) has a vmap of its own.
+        or not torch._C._has_storage(tensor)
     )
 
 

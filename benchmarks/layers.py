@@ -1,0 +1,142 @@
+"""Forward and train steps of KAN layers over nn.Linear and SiLU of the same shape, in one run.
+
+Every repeat times each network once, one after the other, so that whatever else the machine does
+falls on all alike; a ratio is that of two times of the same repeat.  One thread is timed by its
+own time on the processor, which leaves out when others had it; two by the clock.  A train step is
+forward and backward; "inner step" also finds the gradient of the inputs, as layers inside a network
+do.
+
+    python benchmarks/layers.py            # float32, grids 5, 20 and 100, one thread and two
+    python benchmarks/layers.py --short    # fewer repeats, one thread
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import record
+from knotwork import KANLayer
+from knotwork.kernels import selection
+
+GRIDS = (5, 20, 100)
+CASES = (
+    ((64, 64), 1024, torch.float32),
+    ((256, 256), 1024, torch.float32),
+    ((784, 64, 10), 256, torch.float32),
+    ((2, 5, 1), 1000, torch.float64),
+)
+Step = Callable[[], Any]
+
+
+def linear(width: tuple[int, ...], dtype: torch.dtype) -> nn.Module:
+    layers: list[nn.Module] = []
+    for inputs, outputs in itertools.pairwise(width):
+        layers += [nn.Linear(inputs, outputs, dtype=dtype), nn.SiLU()]
+    return nn.Sequential(*layers)
+
+
+def kan(width: tuple[int, ...], dtype: torch.dtype, grid: int) -> nn.Module:
+    layers = (KANLayer(*pair, grid=grid, dtype=dtype) for pair in itertools.pairwise(width))
+    return nn.Sequential(*layers)
+
+
+def steps(model: nn.Module, x: Tensor, grad: Tensor) -> dict[str, Step]:
+    inner = x.clone().requires_grad_()
+
+    def forward() -> None:
+        with torch.no_grad():
+            model(x)
+
+    def train(rows: Tensor) -> None:
+        model.zero_grad()
+        rows.grad = None
+        model(rows).backward(grad)
+
+    return {"forward": forward, "step": lambda: train(x), "inner step": lambda: train(inner)}
+
+
+def timed(step: Step, threads: int) -> float:
+    clock = time.thread_time if threads == 1 else time.perf_counter
+    began = clock()
+    step()
+    return 1e3 * (clock() - began)
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    low, middle, high = statistics.quantiles(values, n=4)
+    return {"median": round(middle, 4), "low": round(low, 4), "high": round(high, 4)}
+
+
+def compare(
+    width: tuple[int, ...], rows: int, dtype: torch.dtype, threads: int, repeats: int
+) -> list[dict[str, Any]]:
+    torch.set_num_threads(threads)
+    source = torch.Generator().manual_seed(0)
+    x = torch.rand(rows, width[0], generator=source, dtype=dtype) * 2 - 1
+    grad = torch.randn(rows, width[-1], generator=source, dtype=dtype)
+    models = {0: linear(width, dtype), **{grid: kan(width, dtype, grid) for grid in GRIDS}}
+    work = {grid: steps(model, x, grad) for grid, model in models.items()}
+    results: list[dict[str, Any]] = []
+    for kind in ("forward", "step", "inner step"):
+        times: dict[int, list[float]] = {grid: [] for grid in models}
+        for repeat in range(repeats + 2):
+            for grid in models:
+                taken = timed(work[grid][kind], threads)
+                # The first two only warm up.
+                if repeat > 1:
+                    times[grid].append(taken)
+        for grid in models:
+            ratios = [a / b for a, b in zip(times[grid], times[0], strict=True)]
+            results.append(
+                {
+                    "width": list(width),
+                    "rows": rows,
+                    "dtype": str(dtype).removeprefix("torch."),
+                    "threads": threads,
+                    "what": kind,
+                    "model": f"KAN, grid {grid}" if grid else "Linear and SiLU",
+                    "milliseconds": spread(times[grid]),
+                    "over_linear": spread(ratios),
+                }
+            )
+    return results
+
+
+def show(results: list[dict[str, Any]]) -> None:
+    for entry in results:
+        took, ratio = entry["milliseconds"], entry["over_linear"]
+        print(
+            f"{entry['width']!s:>14} x {entry['rows']:<5} {entry['dtype']}  {entry['threads']} "
+            f"thread{'s' if entry['threads'] > 1 else ' '}  {entry['what']:<10}  "
+            f"{entry['model']:<15}  {took['median']:8.3f} ms ({took['low']:.3f} to "
+            f"{took['high']:.3f})  {ratio['median']:5.2f} ({ratio['low']:.2f} to "
+            f"{ratio['high']:.2f})"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--short", action="store_true")
+    short = parser.parse_args().short
+    backend, why = selection.explain()
+    print(f"backend {backend}: {why}; medians and quartiles; the last column is over Linear")
+    results: list[dict[str, Any]] = []
+    for threads in (1,) if short else (1, 2):
+        for width, rows, dtype in CASES:
+            found = compare(width, rows, dtype, threads, 9 if short else 41)
+            show(found)
+            results += found
+    if not short:
+        print(record.write("layers", {"backend": backend, "results": results}))
+
+
+if __name__ == "__main__":
+    main()
