@@ -137,20 +137,22 @@ template <class T, int K> struct Pieces {
             return;
         }
         for (int64_t n = 0; n < rows; n++) {
-            T inside = x[n] < low ? low : x[n];
-            inside = inside > high ? high : inside;
-            // The last break that is not above the point; nan goes to the last interval.
-            int32_t start = 0;
-            for (int32_t length = last + 1; length > 1;) {
-                const int32_t half = length / 2;
-                start = inside < breaks[start + half] ? start : start + half;
-                length -= half;
-            }
-            const T left = breaks[start];
-            const T point = clamps ? inside : x[n];
-            first[n] = start;
-            kind[n] = x[n] < low ? 0 : x[n] > high ? last + 2 : start + 1;
-            position[n] = (point - left) / (breaks[start + 1] - left);
+            const T inside = x[n] < low ? low : x[n];
+            position[n] = inside > high ? high : inside;
+            first[n] = 0;
+        }
+        // The last break that is not above the point, by bisection; every step takes all rows, so
+        // that it is vector code.  nan goes to the last interval.
+        for (int32_t length = last + 1; length > 1;) {
+            const int32_t half = length / 2;
+            for (int64_t n = 0; n < rows; n++)
+                first[n] += position[n] < breaks[first[n] + half] ? 0 : half;
+            length -= half;
+        }
+        for (int64_t n = 0; n < rows; n++) {
+            const T left = breaks[first[n]], right = breaks[first[n] + 1];
+            kind[n] = x[n] < low ? 0 : x[n] > high ? last + 2 : first[n] + 1;
+            position[n] = ((clamps ? position[n] : x[n]) - left) / (right - left);
         }
     }
 };
