@@ -32,6 +32,7 @@ format: setup
 
 bench: setup
 	$(BIN)/python benchmarks/article.py --short
+	$(BIN)/python benchmarks/layers.py --short
 	$(BIN)/python benchmarks/scaling.py --short
 	$(BIN)/python benchmarks/flakiness.py --widths 2 5 --seeds 0 1 2
 
