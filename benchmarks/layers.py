@@ -6,8 +6,9 @@ own time on the processor, which leaves out when others had it; two by the clock
 forward and backward; "inner step" also finds the gradient of the inputs, as layers inside a network
 do.
 
-    python benchmarks/layers.py            # float32, grids 5, 20 and 100, one thread and two
+    python benchmarks/layers.py            # grids 5, 20 and 100, one thread and two
     python benchmarks/layers.py --short    # fewer repeats, one thread
+    python benchmarks/layers.py --peers    # with inkan and flashkan, if they are installed
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -27,6 +30,7 @@ from knotwork import KANLayer
 from knotwork.kernels import selection
 
 GRIDS = (5, 20, 100)
+LINEAR = "Linear and SiLU"
 CASES = (
     ((64, 64), 1024, torch.float32),
     ((256, 256), 1024, torch.float32),
@@ -75,26 +79,44 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"median": round(middle, 4), "low": round(low, 4), "high": round(high, 4)}
 
 
+def peers(width: tuple[int, ...], dtype: torch.dtype, grid: int) -> dict[str, nn.Module]:
+    """Return the same network from every peer that is installed."""
+    found: dict[str, nn.Module] = {}
+    for name in ("inkan", "flashkan"):
+        if find_spec(name) is not None:
+            network = import_module(name).KANNetwork(list(width), grid_size=grid)
+            found[f"{name}, grid {grid}"] = network.to(dtype)
+    return found
+
+
 def compare(
-    width: tuple[int, ...], rows: int, dtype: torch.dtype, threads: int, repeats: int
+    width: tuple[int, ...],
+    rows: int,
+    dtype: torch.dtype,
+    threads: int,
+    repeats: int,
+    with_peers: bool,
 ) -> list[dict[str, Any]]:
     torch.set_num_threads(threads)
     source = torch.Generator().manual_seed(0)
     x = torch.rand(rows, width[0], generator=source, dtype=dtype) * 2 - 1
     grad = torch.randn(rows, width[-1], generator=source, dtype=dtype)
-    models = {0: linear(width, dtype), **{grid: kan(width, dtype, grid) for grid in GRIDS}}
-    work = {grid: steps(model, x, grad) for grid, model in models.items()}
+    models = {LINEAR: linear(width, dtype)}
+    for grid in GRIDS:
+        models[f"knotwork, grid {grid}"] = kan(width, dtype, grid)
+        models |= peers(width, dtype, grid) if with_peers else {}
+    work = {name: steps(model, x, grad) for name, model in models.items()}
     results: list[dict[str, Any]] = []
     for kind in ("forward", "step", "inner step"):
-        times: dict[int, list[float]] = {grid: [] for grid in models}
+        times: dict[str, list[float]] = {name: [] for name in models}
         for repeat in range(repeats + 2):
-            for grid in models:
-                taken = timed(work[grid][kind], threads)
+            for name in models:
+                taken = timed(work[name][kind], threads)
                 # The first two only warm up.
                 if repeat > 1:
-                    times[grid].append(taken)
-        for grid in models:
-            ratios = [a / b for a, b in zip(times[grid], times[0], strict=True)]
+                    times[name].append(taken)
+        for name in models:
+            ratios = [a / b for a, b in zip(times[name], times[LINEAR], strict=True)]
             results.append(
                 {
                     "width": list(width),
@@ -102,8 +124,8 @@ def compare(
                     "dtype": str(dtype).removeprefix("torch."),
                     "threads": threads,
                     "what": kind,
-                    "model": f"KAN, grid {grid}" if grid else "Linear and SiLU",
-                    "milliseconds": spread(times[grid]),
+                    "model": name,
+                    "milliseconds": spread(times[name]),
                     "over_linear": spread(ratios),
                 }
             )
@@ -116,7 +138,7 @@ def show(results: list[dict[str, Any]]) -> None:
         print(
             f"{entry['width']!s:>14} x {entry['rows']:<5} {entry['dtype']}  {entry['threads']} "
             f"thread{'s' if entry['threads'] > 1 else ' '}  {entry['what']:<10}  "
-            f"{entry['model']:<15}  {took['median']:8.3f} ms ({took['low']:.3f} to "
+            f"{entry['model']:<18}  {took['median']:8.3f} ms ({took['low']:.3f} to "
             f"{took['high']:.3f})  {ratio['median']:5.2f} ({ratio['low']:.2f} to "
             f"{ratio['high']:.2f})"
         )
@@ -125,17 +147,24 @@ def show(results: list[dict[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true")
-    short = parser.parse_args().short
+    parser.add_argument("--repeats", type=int, default=31)
+    parser.add_argument("--peers", action="store_true")
+    options = parser.parse_args()
     backend, why = selection.explain()
     print(f"backend {backend}: {why}; medians and quartiles; the last column is over Linear")
     results: list[dict[str, Any]] = []
-    for threads in (1,) if short else (1, 2):
+    for threads in (1,) if options.short else (1, 2):
         for width, rows, dtype in CASES:
-            found = compare(width, rows, dtype, threads, 9 if short else 41)
+            repeats = 9 if options.short else options.repeats
+            found = compare(width, rows, dtype, threads, repeats, options.peers)
             show(found)
             results += found
-    if not short:
-        print(record.write("layers", {"backend": backend, "results": results}))
+    if not options.short:
+        print(
+            record.write(
+                "layers", {"backend": backend, "repeats": options.repeats, "results": results}
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ namespace knotwork::KNOTWORK_SET {
 constexpr int COLUMNS = 16;
 // Bytes of weights that should stay in the first-level cache, and in the second.
 constexpr int64_t L1_WEIGHTS = 28 * 1024, L2_WEIGHTS = 256 * 1024;
+// Rows in a block: enough that copying the weights pays, few enough for the second-level cache.
 constexpr int64_t LEAST_ROWS = 256, MOST_ROWS = 2048;
 // Bytes of gradients from which on they are written past the caches.
 constexpr int64_t CACHED_GRADIENT = 8 << 20;
@@ -62,7 +63,7 @@ template <class T, int K> struct Block {
         Block& b = block ? *block : unused;
         const bool back = call.backward;
         b.rows = 0;
-        // The odd rows keep columns from falling on the same lines of the cache.
+        // Lengths that are no power of two keep columns from falling on the same lines of the cache.
         b.pitch = (rows + 15) / 16 * 16 + 24;
         b.strips = (call.outputs + STRIP<T> - 1) / STRIP<T>;
         b.packed_size = (call.grid + K + 1) * b.strips * STRIP<T>;
