@@ -5,6 +5,7 @@ import torch
 from knotwork import KANLayer, kernels
 from knotwork.kernels.backends import selection
 from knotwork.kernels.compiled import INSTRUCTION_SETS
+from knotwork.knots import adaptive_breaks, extend_knots
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
 BEST = -1 if selection.library is None else selection.library.best
@@ -26,16 +27,20 @@ def rows_for(layer, count, seed=1):
     return x
 
 
-def layer_of(inputs, outputs, *arguments, absent=0.0, adaptive=False, seed=0, **options):
+def layer_of(
+    inputs, outputs, *arguments, absent=0.0, adaptive=False, seed=0, dtype=torch.float64, **options
+):
     """Return a layer with a share of its edges absent, and knots at quantiles if `adaptive`."""
     options = {"dtype": torch.float64, "generator": source(seed), **options}
     layer = KANLayer(inputs, outputs, *arguments, grid_eps=0.1 if adaptive else 1.0, **options)
     with torch.no_grad():
         if adaptive:
-            layer.update_grid(rows_for(layer, 50, seed + 1) ** 3 / 2)
+            x = rows_for(layer, 50, seed + 1) ** 3 / 2
+            breaks = adaptive_breaks(x, x.amin(dim=0), x.amax(dim=0), layer.grid, layer.grid_eps)
+            layer.knots = extend_knots(breaks, layer.k)
         layer.bias.normal_(generator=source(seed + 2))
     layer.kind[torch.rand(inputs, outputs, generator=source(seed + 3)) < absent] = 0
-    return layer
+    return layer.to(dtype)
 
 
 def evaluate(layer, x, backend, grad):
