@@ -148,12 +148,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--repeats", type=int, default=31)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--peers", action="store_true")
     options = parser.parse_args()
     backend, why = selection.explain()
     print(f"backend {backend}: {why}; medians and quartiles; the last column is over Linear")
     results: list[dict[str, Any]] = []
-    for threads in (1,) if options.short else (1, 2):
+    for threads in [1] if options.short else options.threads:
         for width, rows, dtype in CASES:
             repeats = 9 if options.short else options.repeats
             found = compare(width, rows, dtype, threads, repeats, options.peers)
