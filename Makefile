@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+KERNELS := CMakeLists.txt $(wildcard src/knotwork/kernels/cpu/*)
+
 .PHONY: setup demo test lint format bench clean
 
 setup: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml constraints.txt $(KERNELS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
@@ -30,6 +32,7 @@ format: setup
 
 bench: setup
 	$(BIN)/python benchmarks/article.py --short
+	$(BIN)/python benchmarks/layers.py --short
 	$(BIN)/python benchmarks/scaling.py --short
 	$(BIN)/python benchmarks/flakiness.py --widths 2 5 --seeds 0 1 2
 

@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sympy
+import torch
 from click.testing import CliRunner
 
 import knotwork
-from knotwork import KAN, cli
+from knotwork import KAN, cli, kernels
 from knotwork.cli.app import app
 from knotwork.cli.demo import _is_target
 from knotwork.cli.files import write_bytes
 from knotwork.io import load, save
+from knotwork.kernels.backends import Selection
 from knotwork.mlp import MLP
 
 
@@ -181,6 +183,24 @@ def test_nothing_is_cut_or_coloured_in_a_pipe(tmp_path):
     assert output.count(name.strip()) == 2
     assert "\x1b" not in output
     assert all(line == line.rstrip() for line in output.splitlines())
+
+
+# -- info --------------------------------------------------------------------------------------
+
+
+def test_info_says_which_backend_runs_and_why():
+    text = done("info").stdout
+    name, why = kernels.selection.explain()
+    assert f"backend    {name}: {why}" in text
+    assert f"torch      {torch.__version__}" in text
+    with kernels.use("reference"):
+        assert "reference (plain torch): KNOTWORK_KERNEL=reference" in done("info").stdout
+
+
+def test_info_says_that_the_library_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr("knotwork.cli.info.selection", Selection([str(tmp_path)], "auto"))
+    text = done("info").stdout
+    assert "reference (plain torch): the compiled library was not built" in text
 
 
 # -- plot --------------------------------------------------------------------------------------

@@ -94,6 +94,9 @@ def test_residual_derivatives_are_those_of_autograd(name):
     x = normal(30).mul(3).requires_grad_()
     (slope,) = torch.autograd.grad(residual.value(x).sum(), x)
     torch.testing.assert_close(residual.derivative(x).detach(), slope, rtol=0, atol=1e-14)
+    total = residual.derivative(x).sum() + 0 * x.sum()
+    (curvature,) = torch.autograd.grad(total, x)
+    torch.testing.assert_close(residual.curvature(x).detach(), curvature, rtol=0, atol=1e-14)
 
 
 def test_features_are_what_edges_are_linear_in():

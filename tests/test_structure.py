@@ -139,6 +139,7 @@ def test_no_module_imports_itself_by_a_detour():
 LAYERS = [
     ("knots", "nodes", "residuals", "functions", "data"),
     ("splines",),
+    ("kernels",),
     ("layers",),
     ("network",),
     ("edges", "statistics", "mlp"),

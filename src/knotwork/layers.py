@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from . import splines
+from . import kernels, splines
 from ._checks import (
     check_choice,
     check_device,
@@ -140,7 +139,6 @@ class KANLayer(nn.Module):
             raise ValueError(f"grid_eps must be from 0 (quantiles) to 1 (even); got {grid_eps}.")
         self.grid_eps = float(grid_eps)
         self.functions: list[SymbolicFunction] = []
-        self._uniform: tuple[Tensor, bool] | None = None
 
         dtype = check_dtype(torch.get_default_dtype() if dtype is None else dtype)
         device = None if device is None else check_device(device)
@@ -150,6 +148,7 @@ class KANLayer(nn.Module):
         knots = extend_knots(uniform_breaks(low, high, grid), k)
         edges = (in_features, out_features)
         self.register_buffer("knots", knots)
+        self._uniform: tuple[Tensor, bool] | None = (knots, is_uniform(knots))
         self.register_buffer("kind", torch.full(edges, SPLINE, dtype=torch.uint8, device=device))
         self.register_buffer("symbolic_edges", torch.zeros(0, 2, dtype=torch.int64, device=device))
         self.register_buffer("offsets", torch.zeros(0, **options))
@@ -233,9 +232,19 @@ class KANLayer(nn.Module):
     def uniform(self) -> bool:
         """Whether every input's knots are evenly spaced."""
         # Looked at once for each knot vector: knots are replaced, never changed in place.
-        if self._uniform is None or self._uniform[0] is not self.knots:
-            self._uniform = (self.knots, is_uniform(self.knots))
-        return self._uniform[1]
+        known = self._uniform
+        if torch.compiler.is_compiling():
+            # Numbers cannot be looked at, and torch.export's knots are stand-ins; where nothing
+            # is known "no" is right too, only slower.
+            exporting = torch.compiler.is_exporting()
+            return known is not None and known[1] and (exporting or known[0] is self.knots)
+        if known is None or known[0] is not self.knots:
+            known = self._uniform = (self.knots, is_uniform(self.knots))
+        return known[1]
+
+    @property
+    def _rule(self) -> kernels.Rule:
+        return kernels.Rule(self.k, self.uniform, self.extrapolation, self.residual)
 
     @property
     def residual_function(self) -> Residual | None:
@@ -305,54 +314,42 @@ class KANLayer(nn.Module):
                 f"X.to({self.knots.dtype}) or KANLayer(..., dtype={x.dtype})."
             )
         flat = x.reshape(-1, self.in_features)
-        y = self.mix(self.feature_values(flat), flat)
+        y = kernels.spline_layer(
+            flat,
+            self.knots,
+            self.coefficients,
+            self.residual_weight,
+            self.bias,
+            self.kind,
+            self._rule,
+        )
+        if self.functions:
+            y = self._with_symbolic(y, flat)
         return y.reshape(*x.shape[:-1], self.out_features)
 
     def mix(self, values: Tensor, x: Tensor) -> Tensor:
         """Return the outputs for x of shape (rows, inputs), given its `feature_values`."""
         weights = self.feature_weights()
         y = torch.addmm(self.bias, values.flatten(1), weights.flatten(0, 1))
-        if self.functions:
-            y = y.index_add(1, self.symbolic_edges[:, 1], self.symbolic_values(x))
-        return y
+        return self._with_symbolic(y, x) if self.functions else y
+
+    def _with_symbolic(self, y: Tensor, x: Tensor) -> Tensor:
+        return y.index_add(1, self.symbolic_edges[:, 1], self.symbolic_values(x))
 
     def feature_values(self, x: Tensor) -> Tensor:
         """Return what spline edges are linear in: shape (rows, inputs, features).
 
         The basis functions, then the residual if there is one.
         """
-        (local,) = splines.local_bases(
-            x, self.knots, self.k, (0,), self.extrapolation, self.uniform
-        )
-        return self._with_residual(local, x, lambda residual: residual.value)
+        return kernels.features(x, self.knots, self._rule)[0]
 
     def features(self, x: Tensor) -> Features:
         """Return the features and their slopes, for x of shape (rows, inputs)."""
-        value, slope = splines.local_bases(
-            x, self.knots, self.k, (0, 1), self.extrapolation, self.uniform
-        )
-        return Features(
-            self._with_residual(value, x, lambda residual: residual.value),
-            self._with_residual(slope, x, lambda residual: residual.derivative),
-        )
-
-    def _with_residual(
-        self,
-        local: splines.LocalBasis,
-        x: Tensor,
-        part: Callable[[Residual], Callable[[Tensor], Tensor]],
-    ) -> Tensor:
-        values = splines.dense(local, self.coefficients.shape[1])
-        if self.residual_function is None:
-            return values
-        return torch.cat([values, part(self.residual_function)(x)[..., None]], dim=-1)
+        return Features(*kernels.features(x, self.knots, self._rule, (0, 1)))
 
     def feature_weights(self) -> Tensor:
         """Return every edge's weights on `features`: shape (inputs, features, outputs)."""
-        weights = self.coefficients
-        if self.residual_weight is not None:
-            weights = torch.cat([weights, self.residual_weight[:, None, :]], dim=1)
-        return weights * self.spline_mask.to(weights.dtype)[:, None, :]
+        return kernels.feature_weights(self.coefficients, self.residual_weight, self.kind)
 
     def function_groups(self) -> list[tuple[SymbolicFunction, Tensor]]:
         """Return each distinct symbolic function with the positions of the edges it is on."""
@@ -484,7 +481,7 @@ class KANLayer(nn.Module):
         coefficients = splines.refit(
             self.knots, self.coefficients.detach(), knots, self.k, x, self.extrapolation
         )
-        self.knots = knots
+        self.knots, self._uniform = knots, None
         if coefficients.shape == self.coefficients.shape:
             self.coefficients.copy_(coefficients)
         else:

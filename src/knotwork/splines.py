@@ -91,13 +91,8 @@ def local_bases(
     """
     low, high = domain(knots, k)
     inside = (x >= low) & (x <= high)
-    if extrapolation == "error" and not bool((inside | x.isnan()).all()):
-        column = int((~inside).any(dim=0).nonzero()[0])
-        raise ValueError(
-            f"X lies outside the knots in column {column}, whose range is "
-            f"{low[column]:.6g} to {high[column]:.6g}, and extrapolation is 'error': drop those "
-            "rows, call update_grid(X), or choose extrapolation='linear'."
-        )
+    if extrapolation == "error":
+        check_inside(x, knots, k)
     clamped = x.clamp(low, high)
     point = x if extrapolation == "continue" else clamped
     bases = _CardinalBases if uniform else _RecurrentBases
@@ -116,6 +111,19 @@ def local_bases(
         return values if derivative == 1 else values * inside[..., None]
 
     return tuple(LocalBasis(at(derivative), at_point.start) for derivative in derivatives)
+
+
+def check_inside(x: Tensor, knots: Tensor, k: int) -> None:
+    """Raise ValueError if a point of x, shape (rows, inputs), lies outside its input's knots."""
+    low, high = domain(knots, k)
+    outside = (x < low) | (x > high)
+    if bool(outside.any()):
+        column = int(outside.any(dim=0).nonzero()[0])
+        raise ValueError(
+            f"X lies outside the knots in column {column}, whose range is "
+            f"{low[column]:.6g} to {high[column]:.6g}, and extrapolation is 'error': drop those "
+            "rows, call update_grid(X), or choose extrapolation='linear'."
+        )
 
 
 def _first_basis(x: Tensor, knots: Tensor, k: int) -> Tensor:

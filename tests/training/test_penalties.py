@@ -174,8 +174,8 @@ def test_statistics_are_those_of_the_samples() -> None:
         assert torch.allclose(statistics.edge_spread, spread, rtol=1e-9, atol=1e-12)
         assert torch.allclose(statistics.node_mean, trace.subnodes.mean(dim=0), atol=1e-12)
         assert torch.allclose(statistics.node_spread, trace.subnodes.std(dim=0, correction=0))
-        assert torch.equal(statistics.input_low, trace.inputs.amin(dim=0))
-        assert torch.equal(statistics.input_high, trace.inputs.amax(dim=0))
+        assert torch.allclose(statistics.input_low, trace.inputs.amin(dim=0), atol=1e-12)
+        assert torch.allclose(statistics.input_high, trace.inputs.amax(dim=0), atol=1e-12)
 
 
 def test_statistics_far_from_the_origin() -> None:

@@ -18,6 +18,7 @@ from .console import complain, warnings_as_notes
 from .demo import demo
 from .discover import discover
 from .fit import fit
+from .info import info
 from .plot import plot
 
 _DONE, _FAILED, _BAD_INPUT, _STOPPED = 0, 1, 2, 130
@@ -84,6 +85,7 @@ def app(settings: Settings, debug: bool) -> None:
 app.add_command(demo)
 app.add_command(discover)
 app.add_command(fit)
+app.add_command(info)
 app.add_command(plot)
 
 

@@ -1,0 +1,125 @@
+"""Which backend runs, and why.
+
+The environment variable ``KNOTWORK_KERNEL`` chooses: ``auto`` (the default) takes the compiled
+library where it can be used, ``reference`` plain torch, and ``plain``, ``avx2`` or ``avx512`` the
+compiled library with this instruction set.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from .compiled import DTYPES, INSTRUCTION_SETS, load
+
+VARIABLE = "KNOTWORK_KERNEL"
+CHOICES = ("auto", "reference", *INSTRUCTION_SETS)
+
+
+class Selection:
+    """The library, if there is one, and what is to be used of it.
+
+    Attributes
+    ----------
+    library : Library or None
+    missing : str
+        Why there is no library; empty if there is.
+    choice : str
+        One of `CHOICES`.
+    """
+
+    def __init__(self, folders: Iterable[str], choice: str) -> None:
+        self.library, self.missing = load(folders)
+        self.choice = self._checked(choice)
+        self.instruction_set: int | None = self._instruction_set()
+        self._warned = False
+
+    def _checked(self, choice: str) -> str:
+        if choice not in CHOICES:
+            raise ValueError(f"{VARIABLE} must be one of {', '.join(CHOICES)}; got {choice!r}.")
+        best = -1 if self.library is None else self.library.best
+        if choice in INSTRUCTION_SETS and INSTRUCTION_SETS.index(choice) > best:
+            has = self.missing or f"this machine has no more than {INSTRUCTION_SETS[best]}"
+            raise ValueError(f"{VARIABLE}={choice} cannot be had: {has}.")
+        return choice
+
+    def _instruction_set(self) -> int | None:
+        if self.library is None or self.choice == "reference":
+            return None
+        if self.choice == "auto":
+            return self.library.best
+        return INSTRUCTION_SETS.index(self.choice)
+
+    def choose(self, choice: str) -> None:
+        """Use another of `CHOICES` from now on."""
+        self.choice = self._checked(choice)
+        self.instruction_set = self._instruction_set()
+
+    def applies(self, x: Tensor, knots: Tensor) -> bool:
+        """Tell whether the compiled kernel can be used here; warn once if it should and cannot."""
+        if _transformed():
+            return False
+        fits = x.dtype in DTYPES and x.dtype == knots.dtype and x.device.type == "cpu"
+        if self.instruction_set is not None and fits:
+            return True
+        if self.choice != "reference" and not self._warned and not torch.compiler.is_compiling():
+            self._warned = True
+            why = self.missing or f"there is no kernel for {x.dtype} on {x.device.type}"
+            warnings.warn(
+                f"splines are computed in plain torch, which is slower: {why}.  `knotwork info` "
+                f"says more; {VARIABLE}=reference chooses this and silences the warning.",
+                stacklevel=5,
+            )
+        return False
+
+    def explain(self) -> tuple[str, str]:
+        """Return the name of the backend for float32 and float64 on the CPU, and why it is that."""
+        if self.instruction_set is None:
+            if self.library is None:
+                return "reference (plain torch)", self.missing
+            return "reference (plain torch)", f"{VARIABLE}=reference"
+        name = f"cpu ({INSTRUCTION_SETS[self.instruction_set]})"
+        if self.choice != "auto":
+            return name, f"{VARIABLE}={self.choice}"
+        return name, "the best instruction set of this machine"
+
+
+def _transformed() -> bool:
+    """Tell whether torch.func differentiates, or something does so forwards.
+
+    What torch.library registers has no forward-mode derivatives and does not take part in
+    torch.func's gradients.  Its vmap is fine.
+    """
+    if forward_ad._current_level >= 0:
+        return True
+    if not torch._C._are_functorch_transforms_active():
+        return False
+    functorch: Any = torch._C.__dict__["_functorch"]
+    levels = functorch.get_interpreter_stack() or ()
+    return any(level.key() != functorch.TransformType.Vmap for level in levels)
+
+
+# An editable installation has the library in another folder than the sources; the package's path
+# names both.
+selection = Selection(
+    sys.modules[__name__.rpartition(".")[0]].__path__, os.environ.get(VARIABLE, "auto")
+)
+
+
+@contextmanager
+def use(choice: str) -> Generator[None]:
+    """Use a backend for as long as the context lasts: one of `CHOICES`."""
+    before = selection.choice
+    selection.choose(choice)
+    try:
+        yield
+    finally:
+        selection.choose(before)

@@ -1,0 +1,30 @@
+// The layer for one instruction set, KNOTWORK_SET; compiled once for each.
+#include "layer.hpp"
+
+namespace knotwork::KNOTWORK_SET {
+
+template <class T, int K> static bool run(const Call& call, int64_t start, int64_t end) {
+    if (call.backward) return backward<T, K>(call, start, end);
+    return forward<T, K>(call, start, end);
+}
+
+template <class T> static bool run_order(const Call& call, int64_t start, int64_t end) {
+    switch (call.order) {
+        case 1: return run<T, 1>(call, start, end);
+        case 2: return run<T, 2>(call, start, end);
+        case 3: return run<T, 3>(call, start, end);
+        case 4: return run<T, 4>(call, start, end);
+        case 5: return run<T, 5>(call, start, end);
+    }
+    return false;
+}
+
+bool run_float(const Call& call, int64_t start, int64_t end) {
+    return run_order<float>(call, start, end);
+}
+
+bool run_double(const Call& call, int64_t start, int64_t end) {
+    return run_order<double>(call, start, end);
+}
+
+}  // namespace knotwork::KNOTWORK_SET

@@ -1,0 +1,133 @@
+// The plain C entry points: they choose the instruction set and share the work among threads.
+#include "library.hpp"
+
+#include <atomic>
+#include <cstdlib>
+
+namespace knotwork {
+
+#define KNOTWORK_DECLARE(SET)                                 \
+    namespace SET {                                           \
+    bool run_float(const Call&, int64_t start, int64_t end);  \
+    bool run_double(const Call&, int64_t start, int64_t end); \
+    }
+KNOTWORK_DECLARE(plain)
+#ifdef KNOTWORK_X86
+KNOTWORK_DECLARE(avx2)
+KNOTWORK_DECLARE(avx512)
+#endif
+
+namespace {
+
+enum Set { PLAIN, AVX2, AVX512 };
+
+typedef bool (*Run)(const Call&, int64_t, int64_t);
+// OpenMP's entry point as GCC calls it; LLVM's library has it too.
+typedef void (*OpenMP)(void (*)(void*), void*, unsigned threads, unsigned flags);
+
+OpenMP openmp = nullptr;
+
+Run choose(int set, bool wide) {
+#ifdef KNOTWORK_X86
+    if (set == AVX512) return wide ? avx512::run_double : avx512::run_float;
+    if (set == AVX2) return wide ? avx2::run_double : avx2::run_float;
+#endif
+    return wide ? plain::run_double : plain::run_float;
+}
+
+// Products below which a second thread costs more than it gains.
+constexpr int64_t SMALL_WORK = 400'000;
+// A kept workspace is not larger than this.
+constexpr int64_t KEPT_BYTES = 16 << 20;
+
+struct Workspace {
+    void* memory = nullptr;
+    int64_t bytes = 0;
+    ~Workspace() { std::free(memory); }
+};
+
+thread_local Workspace kept;
+
+struct Tasks {
+    void (*task)(void*, int);
+    void* data;
+    int count;
+    std::atomic<int> next;
+};
+
+void work(void* data) {
+    Tasks& tasks = *static_cast<Tasks*>(data);
+    for (int index; (index = tasks.next++) < tasks.count;) tasks.task(tasks.data, index);
+}
+
+struct Shares {
+    const Call& call;
+    Run run;
+    int64_t length;
+    int count;
+    std::atomic<bool> failed;
+};
+
+void run_share(void* data, int index) {
+    Shares& shares = *static_cast<Shares*>(data);
+    if (!shares.run(shares.call, shares.length * index / shares.count,
+                    shares.length * (index + 1) / shares.count))
+        shares.failed = true;
+}
+
+}  // namespace
+
+char* workspace(int64_t bytes) {
+    if (bytes > kept.bytes || kept.bytes > KEPT_BYTES) {
+        std::free(kept.memory);
+        kept.memory = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+        kept.bytes = kept.memory ? bytes : 0;
+    }
+    return static_cast<char*>(kept.memory);
+}
+
+void parallel(int threads, int count, void (*task)(void*, int), void* data) {
+    Tasks tasks{task, data, count, {0}};
+    if (threads > 1 && count > 1 && openmp)
+        openmp(work, &tasks, unsigned(threads), 0);
+    else
+        work(&tasks);
+}
+
+}  // namespace knotwork
+
+extern "C" {
+
+// The best instruction set of this machine: 0 plain, 1 AVX2 with FMA, 2 AVX-512.
+int knotwork_best_set() {
+#ifdef KNOTWORK_X86
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
+        return knotwork::AVX512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return knotwork::AVX2;
+#endif
+    return knotwork::PLAIN;
+}
+
+// Gives the library torch's OpenMP, so that there is one pool of threads and not two.
+void knotwork_use_openmp(void* entry) {
+    knotwork::openmp = reinterpret_cast<knotwork::OpenMP>(entry);
+}
+
+// One call in float64 (wide) or float32.  Returns 0, or 1 if memory ran out.
+int knotwork_run(const knotwork::Call* call, int set, int wide) {
+    using namespace knotwork;
+    // Rows can be shared in the forward pass, inputs in the backward pass: then no two threads
+    // write to the same place.
+    const int64_t length = call->backward ? call->inputs : call->rows;
+    const int64_t products =
+        call->rows * call->inputs * call->outputs * (call->order + 2) * (call->backward ? 2 : 1);
+    int64_t threads = products < SMALL_WORK ? 1 : call->threads;
+    if (threads > length) threads = length;
+    Shares shares{*call, choose(set, wide), length, int(threads > 1 ? threads : 1),
+                  {false}};
+    parallel(int(threads), shares.count, run_share, &shares);
+    return shares.failed;
+}
+}

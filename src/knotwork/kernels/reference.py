@@ -1,0 +1,149 @@
+r"""The spline layer in plain torch: what the compiled kernels are measured against.
+
+.. math:: y_{nj} = \beta_j + \sum_i \sum_f \Phi_f(x_{ni})\, \Theta_{ifj}
+
+where :math:`\Phi` are an input's basis functions and the residual, and :math:`\Theta` the edges'
+weights on them.  Any device, dtype and order; differentiable as often as one wants.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from .. import splines
+from ..residuals import RESIDUALS
+from ..splines import Extrapolation
+
+# Of the kinds of edges; the others have no part in this operation.
+SPLINE = 1
+
+
+class Rule(NamedTuple):
+    """What a layer's splines are, apart from its tensors.
+
+    Attributes
+    ----------
+    k : int
+        Order of the splines.
+    uniform : bool
+        Whether every input's knots are evenly spaced.
+    extrapolation : str
+        What holds outside the knots, see `knotwork.splines.local_bases`.
+    residual : str or None
+        Function added to every spline.
+    """
+
+    k: int
+    uniform: bool
+    extrapolation: str
+    residual: str | None
+
+
+def features(
+    x: Tensor, knots: Tensor, rule: Rule, derivatives: tuple[int, ...] = (0,)
+) -> list[Tensor]:
+    """Return the basis functions and the residual, or derivatives of them up to the second.
+
+    Each is of shape (rows, inputs, features).
+    """
+    bases = splines.local_bases(
+        x, knots, rule.k, derivatives, cast("Extrapolation", rule.extrapolation), rule.uniform
+    )
+    values = [splines.dense(local, knots.shape[1] - rule.k - 1) for local in bases]
+    if rule.residual is None:
+        return values
+    residual = RESIDUALS[rule.residual]
+    return [
+        torch.cat([value, residual.at(x, derivative)[..., None]], dim=-1)
+        for value, derivative in zip(values, derivatives, strict=True)
+    ]
+
+
+def feature_weights(coefficients: Tensor, residual_weight: Tensor | None, kind: Tensor) -> Tensor:
+    """Return every edge's weights, 0 where it is no spline: shape (inputs, features, outputs)."""
+    weights = coefficients
+    if residual_weight is not None:
+        weights = torch.cat([weights, residual_weight[:, None, :]], dim=1)
+    return weights * (kind == SPLINE).to(weights.dtype)[:, None, :]
+
+
+def forward(
+    x: Tensor,
+    knots: Tensor,
+    coefficients: Tensor,
+    residual_weight: Tensor | None,
+    bias: Tensor,
+    kind: Tensor,
+    rule: Rule,
+) -> Tensor:
+    """Return the layer's outputs, shape (rows, outputs)."""
+    (values,) = features(x, knots, rule)
+    weights = feature_weights(coefficients, residual_weight, kind)
+    return torch.addmm(bias, values.flatten(1), weights.flatten(0, 1))
+
+
+def backward(
+    grad: Tensor,
+    x: Tensor,
+    knots: Tensor,
+    coefficients: Tensor,
+    residual_weight: Tensor | None,
+    kind: Tensor,
+    rule: Rule,
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    """Return the gradients of x, coefficients, residual weights and bias, given that of `y`."""
+    values, slopes = features(x, knots, rule, (0, 1))
+    weights = feature_weights(coefficients, residual_weight, kind)
+    of_x = (torch.einsum("no,ifo->nif", grad, weights) * slopes).sum(dim=2)
+    of_weights = torch.einsum("nif,no->ifo", values, grad)
+    of_coefficients, of_residual = split(of_weights, residual_weight, kind)
+    return of_x, of_coefficients, of_residual, grad.sum(dim=0)
+
+
+def split(
+    weights: Tensor, residual_weight: Tensor | None, kind: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """Divide the weights' gradient into that of coefficients and that of residual weights."""
+    weights = weights * (kind == SPLINE).to(weights.dtype)[:, None, :]
+    if residual_weight is None:
+        return weights, None
+    return weights[:, :-1], weights[:, -1]
+
+
+def double_backward(
+    given: tuple[Tensor | None, ...],
+    grad: Tensor,
+    x: Tensor,
+    knots: Tensor,
+    coefficients: Tensor,
+    residual_weight: Tensor | None,
+    kind: Tensor,
+    rule: Rule,
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    r"""Return the gradients of grad, x, coefficients and residual weights.
+
+    `given` are the gradients of `backward`'s results: :math:`v` of the first, :math:`V` of the
+    weights and :math:`b` of the bias.  Those asked for are the derivatives of
+    :math:`\sum v_{ni} \Phi'_f \Theta_{ifj} g_{nj} + \sum V_{ifj} \Phi_f g_{nj} + \sum b_j g_{nj}`.
+    """
+    of_x, of_coefficients, of_residual, of_bias = given
+    values, slopes, curvatures = features(x, knots, rule, (0, 1, 2))
+    weights = feature_weights(coefficients, residual_weight, kind)
+    v = torch.zeros_like(x) if of_x is None else of_x
+    shift = torch.zeros_like(coefficients) if of_coefficients is None else of_coefficients
+    if residual_weight is not None and of_residual is None:
+        of_residual = torch.zeros_like(residual_weight)
+    shift = feature_weights(shift, of_residual, kind)
+    moved = v[..., None] * slopes
+    to_grad = moved.flatten(1) @ weights.flatten(0, 1) + values.flatten(1) @ shift.flatten(0, 1)
+    if of_bias is not None:
+        to_grad = to_grad + of_bias
+    back = torch.einsum("no,ifo->nif", grad, weights)
+    to_x = v * (back * curvatures).sum(dim=2)
+    to_x = to_x + (torch.einsum("no,ifo->nif", grad, shift) * slopes).sum(dim=2)
+    to_weights = torch.einsum("nif,no->ifo", moved, grad)
+    to_coefficients, to_residual = split(to_weights, residual_weight, kind)
+    return to_grad, to_x, to_coefficients, to_residual
