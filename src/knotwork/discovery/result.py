@@ -22,7 +22,8 @@ class Discovery:
     Attributes
     ----------
     best : Formula
-        The default choice: least description length. A constant if no formula is worth its length.
+        The default choice: least description length. The mean of the target, a constant, if no
+        formula is worth its length or there is no signal; never None.
     front : list of Formula
         Simplest first; each is more accurate than all before it.
     rivals : list of Formula
