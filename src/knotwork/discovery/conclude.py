@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import sympy
@@ -92,6 +93,7 @@ def concluded(
         rivals=others,
         verdict=verdict,
         network=network.model,
+        network_scaling=_scaling_of(network, problem, data, error),
         network_error=error,
         names=names,
         elapsed=whole.elapsed,
@@ -123,6 +125,26 @@ def _best_network(problem: Problem, settings: Settings, whole: Clock) -> Surroga
     return min(
         networks, key=lambda s: relative_error(s.predictions(problem.X_held), problem.y_held)
     )
+
+
+def _scaling_of(
+    network: Surrogate, problem: Problem, data: Prepared, error: float
+) -> dict[str, Any]:
+    """Say what a network takes and gives, in the units of the data."""
+    names = [symbol.name for symbol in problem.symbols]
+    columns = [[symbol.name for symbol in data.symbols].index(name) for name in names]
+    units, target = data.scaling.inputs[columns], data.scaling.target
+    plain = network.kind == "plain"
+    return {
+        "inputs": names,
+        "centre": (network.centre * units).tolist(),
+        "scale": (network.scale * units).tolist(),
+        "kind": network.kind,
+        "offset": network.offset * (target if plain else 1.0),
+        "reach": network.reach * (target if plain else 1.0),
+        "unit": target * (network.unit if network.kind == "stretched" else network.sign),
+        "held_out_error": error,
+    }
 
 
 def _on_all_rows(

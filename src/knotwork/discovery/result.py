@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..network import KAN
 from .formula import Formula
@@ -13,6 +14,12 @@ from .rows import Prepared
 from .verdict import Verdict
 
 __all__ = ["Discovery"]
+
+Array = NDArray[np.float64]
+
+# The rows whose share of the squared error is told, and errors that are only rounding.
+_LARGEST_ERRORS = 0.02
+_ROUNDING_ERROR = 1e-9
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,10 @@ class Discovery:
         "formula", "no formula found" or "no signal"; a string with `reasons`.
     network : KAN
         The best network met on the way, in standardised columns.
+    network_scaling : dict
+        How it is used: with n its output for the columns ``inputs``, less ``centre`` and divided by
+        ``scale``, m = ``offset`` + ``reach`` n is the target where ``kind`` is "plain"; else the
+        target is ``unit`` exp(m) ("logarithm") or ``unit`` sinh(m) ("stretched").
     network_error : float
         Its error on held-out rows, relative to the target's standard deviation.
     elapsed : float
@@ -49,6 +60,7 @@ class Discovery:
     rivals: list[Formula]
     verdict: Verdict
     network: KAN
+    network_scaling: dict[str, Any]
     network_error: float
     names: tuple[str, ...]
     elapsed: float
@@ -86,6 +98,30 @@ class Discovery:
             }
             for formula in self.front
         ]
+
+    @property
+    def largest_errors(self) -> float:
+        """The share of the squared error that the 2 % of rows with the largest errors hold.
+
+        Errors of the default choice, over all rows; 0 for fewer than 50 rows and for errors of
+        rounding size. Well above a half, single rows may be wrong: see `robust` of `discover`.
+        """
+        data = self.data
+        X, y = np.vstack([data.X, data.X_held]), np.concatenate([data.y, data.y_held])
+        with np.errstate(all="ignore"):
+            rest = self.best.predict(X * data.scaling.inputs) / data.scaling.target - y
+        squares = np.sort(np.nan_to_num(rest**2, nan=0.0, posinf=0.0))[::-1]
+        few, whole = int(_LARGEST_ERRORS * len(y)), float(squares.sum())
+        if few == 0 or whole <= len(y) * (_ROUNDING_ERROR * float(np.std(y))) ** 2:
+            return 0.0
+        return float(squares[:few].sum()) / whole
+
+    def network_rows(self, most: int = 1_000) -> Array:
+        """Return rows as the network takes them, shape (rows, its inputs)."""
+        columns = [self.names.index(name) for name in self.network_scaling["inputs"]]
+        X = self.data.X[:most, columns] * self.data.scaling.inputs[columns]
+        centre = np.array(self.network_scaling["centre"])
+        return (X - centre) / np.array(self.network_scaling["scale"])
 
     def _finite_beyond(self, formula: Formula) -> float:
         X = self.data.X
