@@ -45,6 +45,12 @@ _ABOUT_FRONT = (
 )
 
 
+_TAME = (
+    "Half the data's range further to either side along each input, the others at their medians, "
+    "the chosen formula has values and none is out of proportion. That is no promise that it holds "
+    "there."
+)
+
 _ABOUT_RIVALS = (
     "Formulas of another form that describe the rows about as well: the odds of the choice against "
     "each are under twenty to one. What all say alike is sure; where they differ, only more rows, "
@@ -85,6 +91,7 @@ def html_report(found: Discovery, target: str, source: str, *, robust: bool = Fa
         f"<p>{_ABOUT_FRONT}</p>",
         _front(found),
         _svg(found.plot()),
+        _beyond(found),
         *_rivals(found, target),
         *_network(found, target),
         "<h2>Constants</h2>",
@@ -147,6 +154,10 @@ def _front(found: Discovery) -> str:
         '<th class="number">held-out R²</th><th class="number">beyond</th>'
         f"<th>formula</th></tr>{''.join(rows)}</table>"
     )
+
+
+def _beyond(found: Discovery) -> str:
+    return f"<p><strong>Out of range.</strong> {escape(found.beyond() or _TAME)}</p>"
 
 
 def _rivals(found: Discovery, target: str) -> list[str]:

@@ -20,6 +20,9 @@ Array = NDArray[np.float64]
 # The rows whose share of the squared error is told, and errors that are only rounding.
 _LARGEST_ERRORS = 0.02
 _ROUNDING_ERROR = 1e-9
+# Of the picture of what the choice does out of range.
+_POINTS = 801
+_MOST_CURVES = 4
 
 
 @dataclass(frozen=True)
@@ -132,8 +135,56 @@ class Discovery:
         )
         return float(np.isfinite(formula.predict(points * self.data.scaling.inputs)).mean())
 
+    def curves(self) -> list[Any]:
+        """Return the choice and its rivals along each input that matters, four at the most.
+
+        Each from half the data's range below to half of it above the data, the other inputs at
+        their medians; extreme columns divided by their power of ten.
+        """
+        from ..plotting.curves import Curve
+
+        X = np.vstack([self.data.X, self.data.X_held])
+        y = np.concatenate([self.data.y, self.data.y_held])
+        scaling = self.data.scaling
+        used = {str(symbol) for symbol in self.best.expression.free_symbols}
+        found: list[tuple[float, Curve]] = []
+        for k, name in enumerate(self.names):
+            if name not in used:
+                continue
+            low, high = float(X[:, k].min()), float(X[:, k].max())
+            reach = 0.5 * (high - low)
+            grid = np.linspace(low - reach, high + reach, _POINTS)
+            rows = np.tile(np.median(X, axis=0), (_POINTS, 1))
+            rows[:, k] = grid
+            values, *rivals = (
+                formula.predict(rows * scaling.inputs) / scaling.target
+                for formula in (self.best, *self.rivals)
+            )
+            within = values[(grid >= low) & (grid <= high) & np.isfinite(values)]
+            matters = float(np.ptp(within)) if len(within) else np.inf
+            unit = float(scaling.inputs[k])
+            label = name if unit == 1.0 else f"{name} / {unit:g}"
+            ends = float(y.min()), float(y.max())
+            found.append((matters, Curve(label, grid, values, tuple(rivals), low, high, ends)))
+        found.sort(key=lambda pair: -pair[0])
+        return [curve for _, curve in found[:_MOST_CURVES]]
+
+    def beyond(self) -> str:
+        """Say where the choice is undefined or explodes along its inputs; nothing if nowhere."""
+        from ..plotting.curves import what_happens
+
+        found = what_happens(self.curves())
+        return (
+            f"With the other inputs at their medians, the chosen formula is {'; '.join(found)}."
+            if found
+            else ""
+        )
+
     def plot(self) -> Any:
-        """Return a Matplotlib figure: the front, and predictions of rows held out."""
+        """Return a Matplotlib figure of the front, of predictions, and of the choice out of range.
+
+        The choice is drawn along its inputs, within the data's range and half of it beyond.
+        """
         from ..plotting.front import plot_front
 
         scaling = self.data.scaling
@@ -146,6 +197,7 @@ class Discovery:
             next(k for k, formula in enumerate(self.front) if formula is self.best),
             self.data.y_held * scaling.target,
             self.best.predict(self.data.X_held * scaling.inputs),
+            self.curves(),
         )
 
     def __str__(self) -> str:
