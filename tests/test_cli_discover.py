@@ -145,7 +145,12 @@ def found(result):
 
 
 @pytest.mark.parametrize(
-    ("name", "target"), [("hubble.csv", "velocity_km_s"), ("boyle.csv", "pressure_in_hg")]
+    ("name", "target"),
+    [
+        ("kepler.csv", "period_years"),
+        ("hubble.csv", "velocity_km_s"),
+        ("boyle.csv", "pressure_in_hg"),
+    ],
 )
 def test_measured_tables_as_the_readme_says(name, target):
     data = ROOT / "examples" / "data" / name
