@@ -11,12 +11,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import sympy
+import torch
 from click.testing import CliRunner
 from pyarrow import parquet
 
 import knotwork
 from knotwork.cli.app import app
+from knotwork.cli.discover import _live
 from knotwork.cli.options import counted, some
+from knotwork.discovery.problem import Candidate
+from knotwork.discovery.refit import Fit
 
 ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)
@@ -140,7 +145,12 @@ def found(result):
 
 
 @pytest.mark.parametrize(
-    ("name", "target"), [("hubble.csv", "velocity_km_s"), ("boyle.csv", "pressure_in_hg")]
+    ("name", "target"),
+    [
+        ("kepler.csv", "period_years"),
+        ("hubble.csv", "velocity_km_s"),
+        ("boyle.csv", "pressure_in_hg"),
+    ],
 )
 def test_measured_tables_as_the_readme_says(name, target):
     data = ROOT / "examples" / "data" / name
@@ -290,16 +300,96 @@ def test_what_cannot_be_known_is_one_line(table, options, message):
     assert re.search(message, result.stderr.strip().splitlines()[-1])
 
 
+def used(out, X):
+    """Return predictions by a saved network as the file beside it says."""
+    scaling = json.loads((out / "model.json").read_text())
+    rows = (X - np.array(scaling["centre"])) / np.array(scaling["scale"])
+    with torch.no_grad():
+        n = knotwork.load(out / "model.safetensors")(torch.from_numpy(rows))[:, 0].numpy()
+    m = scaling["offset"] + scaling["reach"] * n
+    change = {"plain": np.positive, "logarithm": np.exp, "stretched": np.sinh}[scaling["kind"]](m)
+    return change if scaling["kind"] == "plain" else scaling["unit"] * change, scaling
+
+
 def test_what_is_no_law_is_not_shown_as_one(tmp_path):
     out = tmp_path / "out"
-    result = run("discover", steps(tmp_path), "--target", "y", "--budget", 2, "--out", out)
-    assert result.exit_code == 0
+    path = steps(tmp_path)
+    result = run("discover", path, "--target", "y", "--budget", 2, "--out", out)
+    assert result.exit_code == 0, result.output
     assert "no formula found" in result.stdout
     assert "the best approximation: " in result.stdout
     assert "\ny = " not in result.stdout
     assert (out / "approximation.py").exists()
     assert not (out / "formula.py").exists()
-    assert knotwork.load(out / "model.safetensors").width[0] == 5
+    rows = np.loadtxt(path, delimiter=",", skiprows=1)
+    predicted, scaling = used(out, rows[:, :5])
+    error = np.sqrt(np.mean((predicted - rows[:, 5]) ** 2)) / rows[:, 5].std()
+    assert error == pytest.approx(scaling["held_out_error"], rel=0.2)
     page = (out / "report.html").read_text()
     assert "<h2>Network</h2>" in page
+    assert f"{scaling['held_out_error']:.3g} of the target" in page
     assert page.count("<svg") == 2
+
+
+def test_noise_among_many_columns_has_a_network_too(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(60, 13))
+    rows[:, 3] = 1.0
+    path, out = tmp_path / "rows.csv", tmp_path / "out"
+    names = ",".join(["$a_{", "b c", *(f"c{k}" for k in range(10)), "y"])
+    np.savetxt(path, 1e9 * rows, delimiter=",", header=names, comments="")
+    result = run("discover", path, "--target", "y", "--budget", 5, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "no signal" in result.stdout
+    assert "\ny = " not in result.stdout
+    space = {}
+    exec((out / "approximation.py").read_text(), space)
+    np.testing.assert_allclose(space["formula"](*np.ones(12)), 1e9 * rows[:, -1].mean())
+    predicted, scaling = used(out, 1e9 * rows[:, :9])
+    assert len(scaling["inputs"]) < 12
+    assert np.isfinite(predicted).all()
+    assert "<h2>Network</h2>" in (out / "report.html").read_text()
+
+
+def test_files_of_another_verdict_do_not_stay(table, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("approximation.py", "model.safetensors", "model.json"):
+        (out / name).write_text("of an earlier run")
+    run("discover", table, "--target", "force", "--budget", 20, "--out", out)
+    assert (out / "formula.py").exists()
+    assert not {path.name for path in out.glob("model*")}
+    assert not (out / "approximation.py").exists()
+
+
+def test_a_few_rows_with_most_of_the_error_are_a_reason_to_be_robust(tmp_path):
+    rng = np.random.default_rng(0)
+    y = 3 * A + B + 0.05 * rng.normal(size=200)
+    y[:3] += 40
+    path, out = tmp_path / "rows.csv", tmp_path / "out"
+    np.savetxt(path, np.column_stack([X, y]), delimiter=",", header="a,b,y", comments="")
+    options = ("discover", path, "--target", "y", "--budget", 2, "--out", out)
+    hint = "2 % of the rows hold .* of the squared error; if they may be outliers, try --robust"
+    assert re.search(hint, run(*options).stderr)
+    assert re.search(hint, (out / "report.html").read_text())
+    assert "outliers" not in run(*options, "--robust").stderr
+    assert "outliers" not in (out / "report.html").read_text()
+
+
+def test_names_that_are_no_identifiers_are_quoted(tmp_path):
+    path = tmp_path / "rows.csv"
+    table = np.column_stack([X, A * B**2])
+    np.savetxt(path, table, delimiter=",", header='"a, b",2x,a*b', comments="")
+    result = run("discover", path, "--target", "a*b", "--budget", 10)
+    assert "\n`a*b` = `2x`**2*`a, b`\n" in result.stdout
+
+
+def test_formulas_are_shown_with_six_digits_while_a_search_lasts():
+    x, y = sympy.symbols("x 2y", positive=True)
+    expression = sympy.Float(1.23456789012) * x**2 + sympy.Float("2.5e-7") * sympy.exp(y) / 3
+    candidate = Candidate(Fit.of(expression, (x, y)), 0.012345, 0.0234567, 11)
+    assert _live(candidate, "my z") == [
+        "11",
+        "0.0235",
+        "`my z` = 1.23457*x**2 + 8.33333e-08*exp(`2y`)",
+    ]

@@ -43,14 +43,11 @@ def test_what_is_known_goes_into_the_search():
         FormulaRegressor(target_units=["kg"]).fit(X, targets)
 
 
-def test_without_a_signal_the_mean_is_predicted(monkeypatch):
-    class Nothing:
-        verdict, best, front = "no signal", "an overfit", ()
-
-    monkeypatch.setattr("knotwork.estimators.discover", lambda *_, **__: Nothing)
-    y = np.random.default_rng(5).normal(size=200)
-    model = FormulaRegressor().fit(X, y)
+def test_without_a_signal_the_mean_is_predicted():
+    y = 7 + np.random.default_rng(5).normal(size=200)
+    model = FormulaRegressor(budget=2).fit(X, y)
     assert model.verdict_ == "no signal"
+    assert model.formula_ is model.discovery_.best
     assert float(model.expression_) == pytest.approx(y.mean())
     np.testing.assert_allclose(model.predict(X), y.mean())
 

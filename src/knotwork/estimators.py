@@ -55,7 +55,8 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     expression_ : sympy.Expr, or list of them for several targets
     front_ : list of Formula, or list of such lists
     formula_ : Formula or list of Formula
-        None where there is no signal; `expression_` is then the mean of the targets.
+        The mean of the targets where there is no signal. None where there was nothing to search,
+        because of fewer than 6 rows or a constant target; `expression_` is then the mean too.
     discovery_ : Discovery or list of Discovery
     verdict_ : str or list of str
     n_features_in_ : int
@@ -125,8 +126,7 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             small = len(column) < FEWEST_ROWS or np.ptp(column) == 0
             found.append(None if small else self._search(inputs, column, seed, names, unit))
         self.discovery_ = found[0] if self._single else found
-        # What fits noise predicts worse than the mean.
-        formulas = [None if one is None or one.verdict == NO_SIGNAL else one.best for one in found]
+        formulas = [None if one is None else one.best for one in found]
         self._means = targets.reshape(len(targets), -1).mean(axis=0)
         fronts: list[list[Formula]] = [[] if one is None else one.front for one in found]
         verdicts = [NO_SIGNAL if one is None else str(one.verdict) for one in found]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import sympy
 
+from knotwork.discovery.constants import stated_constants
 from knotwork.discovery.formula import FittedConstant, Formula, Scaling
 from knotwork.discovery.refit import Fit, fit_constants, uncertainty
 
@@ -134,3 +135,16 @@ def test_names_that_are_no_identifiers_are_quoted():
 def test_how_constants_are_written():
     assert str(FittedConstant(1.23456789, np.inf)) == "1.23457 ± ∞"
     assert str(FittedConstant(2.9994, 0.0012, sympy.Integer(3))) == "3 (2.9994 ± 0.0012)"
+
+
+def test_a_negative_number_within_an_absolute_value():
+    rng = np.random.default_rng(0)
+    x = sympy.Symbol("x", positive=True)
+    z = sympy.Symbol("z", real=True)
+    expression = 0.2 * sympy.Abs(x - 3.3) - 0.4 * sympy.Abs(z - 2.3) + 1.8
+    X = np.column_stack([rng.uniform(1, 5, 200), rng.uniform(-5, 5, 200)])
+    fit = Fit.of(expression, (x, z))
+    y = fit.predict(X) + 0.01 * rng.normal(size=200)
+    found = stated_constants(fit, X, y, {x: x, z: z}, 1.0)
+    assert sorted(round(c.value, 9) for c in found) == [-3.3, -2.3, -0.4, 0.2, 1.8]
+    assert all(0 < c.standard_error < 0.1 for c in found)

@@ -247,10 +247,27 @@ def test_bad_input(change, message):
         discover(given.pop("X"), given.pop("y"), **given)
 
 
-def test_a_constant_is_left_where_no_formula_is_worth_its_length():
-    found = search(X, a * b, max_complexity=1, budget=3)
+@pytest.mark.parametrize(
+    ("target", "options"),
+    [
+        (np.exp(np.sin(3 * a) * b) / c**2, {"max_complexity": 3}),
+        (a * b, {"max_complexity": 1}),
+        (np.random.default_rng(1).normal(size=300), {}),
+        (1e200 * np.random.default_rng(2).normal(size=300), {}),
+        (np.random.default_rng(3).normal(size=300), {"required": ["x_1"], "max_complexity": 2}),
+    ],
+    ids=["no short one", "one symbol", "noise", "huge noise", "noise and a wish"],
+)
+def test_the_mean_is_left_where_no_formula_is_worth_its_length(target, options):
+    found = search(X, target, budget=2, **options)
+    assert found.verdict != "formula"
+    assert found.best is found.front[0]
     assert found.best.expression.is_number
-    assert float(found.best.expression) == pytest.approx((a * b).mean(), rel=0.1)
+    assert float(found.best.expression) == pytest.approx(target.mean(), rel=1e-9)
+    np.testing.assert_allclose(found.best.predict(X), target.mean())
+    (mean,) = found.best.constants
+    unit = np.abs(target).max()
+    error = unit * (target / unit).std() / np.sqrt(300)
+    assert mean.standard_error == pytest.approx(error, rel=0.01)
     assert found.best.code("numpy")
     assert found.plot().axes
-    assert found.best.predict(X).shape == (300,)

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
+import sympy
 
 from .. import discover as search
 from .. import read_table
 from .._interrupts import interruptible_once
 from ..discovery import Discovery
 from ..discovery.front import pareto
-from ..discovery.problem import Problem
+from ..discovery.problem import Candidate, Problem
+from ..discovery.tape import with_constants
 from ..discovery.verdict import FORMULA, NO_FORMULA
+from ..symbolic.export import code, quoted
 from .console import Watched, note, say, tell_table, watched
 from .files import check_folder, write_picture, write_text
 from .options import check_options, counted, listed, read_units, some, strangers
-from .report import html_report
+from .report import HALF, html_report, outlier_hint
 
 _STATE = "search.json"
 _SECONDS_BETWEEN = 0.3
@@ -33,7 +38,7 @@ _ENDINGS = {
     "json": ".json",
     "latex": ".tex",
 }
-_NETWORK = "model.safetensors"
+_NETWORK, _SCALING = "model.safetensors", "model.json"
 
 
 @click.command()
@@ -139,9 +144,9 @@ def discover(
             )
         # The result is not to be lost by one Ctrl-C more.
         interrupts.deaf = True
-        _tell(found, target)
+        _tell(found, target, robust)
         if out is not None:
-            _save(out, found, target, data.name)
+            _save(out, found, target, data.name, robust)
 
 
 @contextmanager
@@ -154,24 +159,29 @@ def _shown(target: str) -> Generator[Watched, None, None]:
             now = time.monotonic()
             if now - last[0] >= _SECONDS_BETWEEN:
                 last[0] = now
-                rows = [
-                    [
-                        f"{c.complexity}",
-                        f"{c.held_out:.3g}",
-                        _cut(f"{target} = {c.expression.evalf(6)}"),
-                    ]
-                    for c in pareto(problem.pool)[-_SHOWN:]
-                ]
+                rows = [_live(candidate, target) for candidate in pareto(problem.pool)[-_SHOWN:]]
                 update(["complexity", "error", "formula"], rows, f"{problem.clock.elapsed:.0f} s")
 
         yield watch
+
+
+def _live(candidate: Candidate, target: str) -> list[str]:
+    """Return a row of the table that is shown while a search lasts, numbers to six digits."""
+    fit = candidate.fit
+    names = [symbol.name for symbol in fit.variables]
+    written: Any = with_constants(
+        fit.expression, [sympy.Float(f"{value:.6g}") for value in fit.constants.tolist()]
+    )
+    plain = written.xreplace({symbol: sympy.Symbol(symbol.name) for symbol in fit.variables})
+    text = f"{quoted(target)} = {code(plain, names, 'text')}"
+    return [f"{candidate.complexity}", f"{candidate.held_out:.3g}", _cut(text)]
 
 
 def _cut(text: str, longest: int = 100) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def _tell(found: Discovery, target: str) -> None:
+def _tell(found: Discovery, target: str, robust: bool) -> None:
     rows: list[Sequence[str]] = [
         [
             "*" if record["chosen"] else "",
@@ -186,7 +196,7 @@ def _tell(found: Discovery, target: str) -> None:
     tell_table(["", "complexity", "held-out RMSE", "held-out R^2", "beyond", "formula"], rows)
     say(f"\n{found.verdict}: {' '.join(found.verdict.reasons)}", "bold")
     if found.verdict == FORMULA:
-        say(f"{target} = {found.best}", "bold green", whole=True)
+        say(f"{quoted(target)} = {found.best}", "bold green", whole=True)
         for constant in found.best.constants:
             say(f"  {constant}")
     elif found.verdict == NO_FORMULA:
@@ -196,16 +206,18 @@ def _tell(found: Discovery, target: str) -> None:
     if found.rivals and found.verdict == FORMULA:
         say("\nthe rows do not tell it from")
         for rival in found.rivals:
-            say(f"  {target} = {rival}", whole=True)
+            say(f"  {quoted(target)} = {rival}", whole=True)
     say(f"{found.elapsed:.1f} s; {found.note}.")
+    if not robust and found.largest_errors > HALF:
+        note(outlier_hint(found))
     if not found.complete:
         note("the search had not come to its end; more time may find more (--budget, --resume).")
 
 
-def _save(out: Path, found: Discovery, target: str, source: str) -> None:
+def _save(out: Path, found: Discovery, target: str, source: str, robust: bool) -> None:
     names = ["report.html", _STATE]
     out.mkdir(parents=True, exist_ok=True)
-    write_text(html_report(found, target, source), out / "report.html")
+    write_text(html_report(found, target, source, robust=robust), out / "report.html")
     # What describes the data and no more must not be taken for the law.
     stem = "formula" if found.verdict == FORMULA else "approximation"
     other = "approximation" if stem == "formula" else "formula"
@@ -217,5 +229,9 @@ def _save(out: Path, found: Discovery, target: str, source: str) -> None:
     names.append("front.png")
     if found.verdict != FORMULA:
         found.network.save(out / _NETWORK)
-        names.append(_NETWORK)
+        write_text(json.dumps(found.network_scaling, indent=1), out / _SCALING)
+        names += [_NETWORK, _SCALING]
+    else:
+        for name in (_NETWORK, _SCALING):
+            (out / name).unlink(missing_ok=True)
     say(f"\n{out}: {', '.join(names)}")

@@ -14,8 +14,10 @@ import torch
 from .. import KAN, Dataset, History, Samples, read_table
 from ..functions import resolve
 from ..plotting import plot_history
+from ..symbolic.export import quoted
 from .console import busy, note, say, tell_table
 from .files import check_folder, write_picture, write_text
+from .options import counted
 
 # Before pruning and snapping; smoothness keeps splines tame where a column has no values.
 _SPARSE = {"lamb": 1e-2, "smoothness": 1e-6}
@@ -172,7 +174,8 @@ def _refined(model: KAN, rows: int) -> KAN:
 def _introduce(data: Path, dataset: Dataset, model: KAN) -> None:
     tested = f", {len(dataset.test)} to test on" if dataset.test else ""
     names = dataset.input_names or ()
-    say(f"{data.name}: {len(dataset.train)} rows to fit{tested}, inputs {', '.join(names)}")
+    rows = counted(len(dataset.train), "row")
+    say(f"{data.name}: {rows} to fit{tested}, inputs {', '.join(names)}")
     say(f"network {model.width}, grid {model.grid}: {model.parameter_count()} parameters\n")
 
 
@@ -227,7 +230,8 @@ def _short(formula: sympy.Expr) -> sympy.Basic:
 
 
 def _equation(target: str, formula: sympy.Basic) -> str:
-    return f"{target} = {formula}"
+    names = {symbol: sympy.Symbol(quoted(str(symbol))) for symbol in formula.free_symbols}
+    return f"{quoted(target)} = {formula.xreplace(names)}"
 
 
 def _doubt(stages: Sequence[Stage]) -> None:

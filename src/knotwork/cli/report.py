@@ -5,7 +5,6 @@ from __future__ import annotations
 from html import escape
 from io import StringIO
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
 
@@ -13,8 +12,11 @@ from .. import __version__
 from ..discovery import Discovery, Formula
 from ..discovery.verdict import FORMULA, NO_FORMULA
 from ..plotting import plot_network
+from ..symbolic.export import quoted
+from .options import counted
 
-_DRAWN = 1_000
+# From this share of the squared error on, a few rows are worth a remark.
+HALF = 0.5
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; margin: 2rem auto;
        padding: 0 1rem; }
@@ -43,6 +45,12 @@ _ABOUT_FRONT = (
 )
 
 
+_TAME = (
+    "Half the data's range further to either side along each input, the others at their medians, "
+    "the chosen formula has values and none is out of proportion. That is no promise that it holds "
+    "there."
+)
+
 _ABOUT_RIVALS = (
     "Formulas of another form that describe the rows about as well: the odds of the choice against "
     "each are under twenty to one. What all say alike is sure; where they differ, only more rows, "
@@ -50,7 +58,15 @@ _ABOUT_RIVALS = (
 )
 
 
-def html_report(found: Discovery, target: str, source: str) -> str:
+def outlier_hint(found: Discovery) -> str:
+    """Say that a few rows may be wrong, and what to do."""
+    return (
+        f"2 % of the rows hold {found.largest_errors:.0%} of the squared error; if they may be "
+        "outliers, try --robust."
+    )
+
+
+def html_report(found: Discovery, target: str, source: str, *, robust: bool = False) -> str:
     """Return the page.
 
     Parameters
@@ -60,17 +76,22 @@ def html_report(found: Discovery, target: str, source: str) -> str:
         What the formula is of.
     source : str
         Where the rows came from.
+    robust : bool
+        Whether outliers have been set aside.
     """
     parts = [
         f"<h1>{escape(target)} from {escape(', '.join(found.names))}</h1>",
         _story(found, source),
         _verdict(found, target),
     ]
+    if not robust and found.largest_errors > HALF:
+        parts.append(f"<p>{escape(outlier_hint(found))}</p>")
     parts += [
         "<h2>Front</h2>",
         f"<p>{_ABOUT_FRONT}</p>",
         _front(found),
         _svg(found.plot()),
+        _beyond(found),
         *_rivals(found, target),
         *_network(found, target),
         "<h2>Constants</h2>",
@@ -99,7 +120,7 @@ def html_report(found: Discovery, target: str, source: str) -> str:
 
 
 def _story(found: Discovery, source: str) -> str:
-    rows = f"{len(found.data.y)} rows to fit, {len(found.data.y_held)} held out"
+    rows = f"{counted(len(found.data.y), 'row')} to fit, {len(found.data.y_held)} held out"
     ending = f"The search took {found.elapsed:.1f} s; {escape(found.note)}."
     return f"<p>{escape(source)}: {rows}. {ending}</p>"
 
@@ -108,7 +129,7 @@ def _verdict(found: Discovery, target: str) -> str:
     kind = "" if found.verdict == "formula" else " none"
     formula = ""
     if found.verdict == FORMULA:
-        formula = f'<p class="formula">{escape(target)} = {escape(str(found.best))}</p>'
+        formula = f'<p class="formula">{escape(quoted(target))} = {escape(str(found.best))}</p>'
     elif found.verdict == NO_FORMULA:
         formula = f"<p>The best approximation: <code>{escape(str(found.best))}</code></p>"
     reasons = escape(" ".join(found.verdict.reasons))
@@ -135,11 +156,16 @@ def _front(found: Discovery) -> str:
     )
 
 
+def _beyond(found: Discovery) -> str:
+    return f"<p><strong>Out of range.</strong> {escape(found.beyond() or _TAME)}</p>"
+
+
 def _rivals(found: Discovery, target: str) -> list[str]:
     if not found.rivals:
         return []
     rows = "".join(
-        f'<p class="formula">{escape(target)} = {escape(str(rival))}</p>' for rival in found.rivals
+        f'<p class="formula">{escape(quoted(target))} = {escape(str(rival))}</p>'
+        for rival in found.rivals
     )
     return ["<h2>As good on these rows</h2>", f"<p>{_ABOUT_RIVALS}</p>", rows]
 
@@ -150,18 +176,16 @@ def _network(found: Discovery, target: str) -> list[str]:
         return []
     text = (
         "The best network that was met, in standardised columns; its error on rows held out is "
-        f"{found.network_error:.3g} of the target's spread. It is kept in model.safetensors."
+        f"{found.network_error:.3g} of the target's spread. It is kept in model.safetensors, and "
+        "model.json says what it takes and gives."
     )
-    parts = ["<h2>Network</h2>", f"<p>{text}</p>"]
-    X = found.data.X[:_DRAWN]
-    if X.shape[1] == found.network.width[0]:  # no column was left out beforehand
-        spread = X.std(0)
-        standard = torch.from_numpy((X - X.mean(0)) / np.where(spread > 0, spread, 1.0))
-        names = list(found.names)
-        parts.append(
-            _svg(plot_network(found.network, standard, input_names=names, output_names=[target]))
-        )
-    return parts
+    figure = plot_network(
+        found.network,
+        torch.from_numpy(found.network_rows()),
+        input_names=found.network_scaling["inputs"],
+        output_names=[target],
+    )
+    return ["<h2>Network</h2>", f"<p>{text}</p>", _svg(figure)]
 
 
 def _constants(formula: Formula) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import sympy
@@ -58,14 +59,23 @@ def concluded(
     """
     with np.errstate(all="ignore"):
         network = _best_network(problem, settings, whole)
-        fits = _with_constant(finished(problem, whole), problem)
-        place = int(np.argmin([problem.worth(fit) for fit in fits]))
-        chosen = fits[place]
+        fits = [fit for fit in finished(problem, whole) if not fit.expression.is_number]
+        mean = _mean(problem, data)
+        chosen = min([*fits, mean], key=problem.worth)
         rivals = rivals_of(chosen, problem, whole)
         evidence = Evidence(chosen, chosen.complexity)
         verdict = judge(problem, evidence, network, max(_LEAST_SECONDS, _SHARE * whole.left))
-        if verdict == NO_SIGNAL and not complete and not problem.networks:
-            verdict = Verdict(NO_FORMULA, _TOO_SHORT)
+        if verdict == NO_SIGNAL:
+            # What fits noise predicts worse than the mean.
+            chosen, rivals = mean, []
+            if not complete and not problem.networks:
+                verdict = Verdict(NO_FORMULA, _TOO_SHORT)
+        if chosen is mean:
+            fits = [
+                mean,
+                *(f for f in fits if f.complexity > mean.complexity and f.rmse < mean.rmse),
+            ]
+        place = next(k for k, fit in enumerate(fits) if fit is chosen)
         # The chosen one first, each with an equal share of the time.
         order = sorted(range(len(fits)), key=lambda k: k != place)
         formulas: dict[int, Formula] = {}
@@ -83,6 +93,7 @@ def concluded(
         rivals=others,
         verdict=verdict,
         network=network.model,
+        network_scaling=_scaling_of(network, problem, data, error),
         network_error=error,
         names=names,
         elapsed=whole.elapsed,
@@ -92,14 +103,15 @@ def concluded(
     )
 
 
-def _with_constant(fits: list[Fit], problem: Problem) -> list[Fit]:
-    """Put the targets' mean before the front if no formula is worth its length."""
-    mean = Fit.of(sympy.Float(float(problem.y.mean()), 17), problem.symbols)
-    mean = replace(mean, rmse=mean.error(problem.X, problem.y))
-    worth = problem.worth(mean)
-    if any(problem.worth(fit) <= worth for fit in fits):
-        return fits
-    return [mean, *(fit for fit in fits if fit.complexity > mean.complexity)]
+def _mean(problem: Problem, data: Prepared) -> Fit:
+    """Return the mean of all targets as a formula: what is left to say where no other is worth it.
+
+    It is not rounded, as other constants are: nothing is gained by a mean that is not the mean.
+    """
+    mean = float(np.concatenate([data.y, data.y_held]).mean())
+    # 0.0 + x makes -0 a 0.
+    fit = Fit.of(sympy.Float(0.0 + mean, 17), problem.symbols)
+    return replace(fit, rmse=fit.error(problem.X, problem.y))
 
 
 def _best_network(problem: Problem, settings: Settings, whole: Clock) -> Surrogate:
@@ -115,13 +127,36 @@ def _best_network(problem: Problem, settings: Settings, whole: Clock) -> Surroga
     )
 
 
+def _scaling_of(
+    network: Surrogate, problem: Problem, data: Prepared, error: float
+) -> dict[str, Any]:
+    """Say what a network takes and gives, in the units of the data."""
+    names = [symbol.name for symbol in problem.symbols]
+    columns = [[symbol.name for symbol in data.symbols].index(name) for name in names]
+    units, target = data.scaling.inputs[columns], data.scaling.target
+    plain = network.kind == "plain"
+    return {
+        "inputs": names,
+        "centre": (network.centre * units).tolist(),
+        "scale": (network.scale * units).tolist(),
+        "kind": network.kind,
+        "offset": network.offset * (target if plain else 1.0),
+        "reach": network.reach * (target if plain else 1.0),
+        "unit": target * (network.unit if network.kind == "stretched" else network.sign),
+        "held_out_error": error,
+    }
+
+
 def _on_all_rows(
     fit: Fit, data: Prepared, problem: Problem, names: tuple[str, ...], seconds: float
 ) -> Formula:
     """Fit the constants once more, in all columns' symbols, to as many rows as time allows."""
     fit, size = Fit.of(fit.expression, data.symbols, fit.rmse), fit.complexity
     train = data.X[:MOST_ROWS], data.y[:MOST_ROWS]
-    if len(data.y) > MOST_ROWS:
+    if fit.expression.is_number:
+        # The mean is that of all rows, those held out too.
+        train = np.vstack([data.X, data.X_held]), np.concatenate([data.y, data.y_held])
+    elif len(data.y) > MOST_ROWS:
         start = time.monotonic()
         fit.tape.values_and_jacobian(train[0], fit.constants)
         one = time.monotonic() - start

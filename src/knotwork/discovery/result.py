@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..network import KAN
 from .formula import Formula
@@ -13,6 +14,15 @@ from .rows import Prepared
 from .verdict import Verdict
 
 __all__ = ["Discovery"]
+
+Array = NDArray[np.float64]
+
+# The rows whose share of the squared error is told, and errors that are only rounding.
+_LARGEST_ERRORS = 0.02
+_ROUNDING_ERROR = 1e-9
+# Of the picture of what the choice does out of range.
+_POINTS = 801
+_MOST_CURVES = 4
 
 
 @dataclass(frozen=True)
@@ -22,7 +32,8 @@ class Discovery:
     Attributes
     ----------
     best : Formula
-        The default choice: least description length. A constant if no formula is worth its length.
+        The default choice: least description length. The mean of the target, a constant, if no
+        formula is worth its length or there is no signal; never None.
     front : list of Formula
         Simplest first; each is more accurate than all before it.
     rivals : list of Formula
@@ -33,6 +44,10 @@ class Discovery:
         "formula", "no formula found" or "no signal"; a string with `reasons`.
     network : KAN
         The best network met on the way, in standardised columns.
+    network_scaling : dict
+        How it is used: with n its output for the columns ``inputs``, less ``centre`` and divided by
+        ``scale``, m = ``offset`` + ``reach`` n is the target where ``kind`` is "plain"; else the
+        target is ``unit`` exp(m) ("logarithm") or ``unit`` sinh(m) ("stretched").
     network_error : float
         Its error on held-out rows, relative to the target's standard deviation.
     elapsed : float
@@ -48,6 +63,7 @@ class Discovery:
     rivals: list[Formula]
     verdict: Verdict
     network: KAN
+    network_scaling: dict[str, Any]
     network_error: float
     names: tuple[str, ...]
     elapsed: float
@@ -86,6 +102,30 @@ class Discovery:
             for formula in self.front
         ]
 
+    @property
+    def largest_errors(self) -> float:
+        """The share of the squared error that the 2 % of rows with the largest errors hold.
+
+        Errors of the default choice, over all rows; 0 for fewer than 50 rows and for errors of
+        rounding size. Well above a half, single rows may be wrong: see `robust` of `discover`.
+        """
+        data = self.data
+        X, y = np.vstack([data.X, data.X_held]), np.concatenate([data.y, data.y_held])
+        with np.errstate(all="ignore"):
+            rest = self.best.predict(X * data.scaling.inputs) / data.scaling.target - y
+        squares = np.sort(np.nan_to_num(rest**2, nan=0.0, posinf=0.0))[::-1]
+        few, whole = int(_LARGEST_ERRORS * len(y)), float(squares.sum())
+        if few == 0 or whole <= len(y) * (_ROUNDING_ERROR * float(np.std(y))) ** 2:
+            return 0.0
+        return float(squares[:few].sum()) / whole
+
+    def network_rows(self, most: int = 1_000) -> Array:
+        """Return rows as the network takes them, shape (rows, its inputs)."""
+        columns = [self.names.index(name) for name in self.network_scaling["inputs"]]
+        X = self.data.X[:most, columns] * self.data.scaling.inputs[columns]
+        centre = np.array(self.network_scaling["centre"])
+        return (X - centre) / np.array(self.network_scaling["scale"])
+
     def _finite_beyond(self, formula: Formula) -> float:
         X = self.data.X
         low, high = X.min(0), X.max(0)
@@ -95,8 +135,56 @@ class Discovery:
         )
         return float(np.isfinite(formula.predict(points * self.data.scaling.inputs)).mean())
 
+    def curves(self) -> list[Any]:
+        """Return the choice and its rivals along each input that matters, four at the most.
+
+        Each from half the data's range below to half of it above the data, the other inputs at
+        their medians; extreme columns divided by their power of ten.
+        """
+        from ..plotting.curves import Curve
+
+        X = np.vstack([self.data.X, self.data.X_held])
+        y = np.concatenate([self.data.y, self.data.y_held])
+        scaling = self.data.scaling
+        used = {str(symbol) for symbol in self.best.expression.free_symbols}
+        found: list[tuple[float, Curve]] = []
+        for k, name in enumerate(self.names):
+            if name not in used:
+                continue
+            low, high = float(X[:, k].min()), float(X[:, k].max())
+            reach = 0.5 * (high - low)
+            grid = np.linspace(low - reach, high + reach, _POINTS)
+            rows = np.tile(np.median(X, axis=0), (_POINTS, 1))
+            rows[:, k] = grid
+            values, *rivals = (
+                formula.predict(rows * scaling.inputs) / scaling.target
+                for formula in (self.best, *self.rivals)
+            )
+            within = values[(grid >= low) & (grid <= high) & np.isfinite(values)]
+            matters = float(np.ptp(within)) if len(within) else np.inf
+            unit = float(scaling.inputs[k])
+            label = name if unit == 1.0 else f"{name} / {unit:g}"
+            ends = float(y.min()), float(y.max())
+            found.append((matters, Curve(label, grid, values, tuple(rivals), low, high, ends)))
+        found.sort(key=lambda pair: -pair[0])
+        return [curve for _, curve in found[:_MOST_CURVES]]
+
+    def beyond(self) -> str:
+        """Say where the choice is undefined or explodes along its inputs; nothing if nowhere."""
+        from ..plotting.curves import what_happens
+
+        found = what_happens(self.curves())
+        return (
+            f"With the other inputs at their medians, the chosen formula is {'; '.join(found)}."
+            if found
+            else ""
+        )
+
     def plot(self) -> Any:
-        """Return a Matplotlib figure: the front, and predictions of rows held out."""
+        """Return a Matplotlib figure of the front, of predictions, and of the choice out of range.
+
+        The choice is drawn along its inputs, within the data's range and half of it beyond.
+        """
         from ..plotting.front import plot_front
 
         scaling = self.data.scaling
@@ -109,6 +197,7 @@ class Discovery:
             next(k for k, formula in enumerate(self.front) if formula is self.best),
             self.data.y_held * scaling.target,
             self.best.predict(self.data.X_held * scaling.inputs),
+            self.curves(),
         )
 
     def __str__(self) -> str:

@@ -28,7 +28,7 @@ from sympy.printing.str import StrPrinter
 from .._checks import check_choice
 from .reading import to_data
 
-__all__ = ["LANGUAGES", "code"]
+__all__ = ["LANGUAGES", "code", "quoted"]
 
 _C_WORDS = frozenset(
     [
@@ -314,14 +314,22 @@ def _renamed(
     return expression.xreplace({old: sympy.Symbol(new) for old, new in written.items()})
 
 
+def quoted(name: str) -> str:
+    """Return a name as it stands in a printed formula: in backticks unless it is an identifier.
+
+    Examples
+    --------
+    >>> quoted("mass"), quoted("2x"), quoted("a*b")
+    ('mass', '`2x`', '`a*b`')
+    """
+    plain = name.isidentifier() and name.isascii() and not keyword.iskeyword(name)
+    return name if plain else f"`{name}`"
+
+
 def _text(
     expression: sympy.Expr, variables: Sequence[str], name: str, units: Mapping[str, float]
 ) -> str:
-    quoted = {
-        v: v if v.isidentifier() and v.isascii() and not keyword.iskeyword(v) else f"`{v}`"
-        for v in variables
-    }
-    return _Text().doprint(_renamed(expression, quoted, units))
+    return _Text().doprint(_renamed(expression, {v: quoted(v) for v in variables}, units))
 
 
 def _latex(
