@@ -87,8 +87,6 @@ def stated_constants(
     if not numbers:
         return ()
     whole = _fit_of(freed, numbers, fit.variables)
-    if whole is None:
-        return _fitted_alone(fit, X, y) if target == 1.0 and not _changed(units) else ()
     errors, _ = uncertainty(Fit(whole.tape, whole.constants, _fixed(numbers), fit.rmse), X, y)
     fitted = [k for k, number in enumerate(numbers) if number.exact is None]
     found = {k: (numbers[k].value, float(e)) for k, e in zip(fitted, errors, strict=True)}
@@ -104,17 +102,6 @@ def stated_constants(
     )
 
 
-def _changed(units: Mapping[Any, Any]) -> bool:
-    return any(not replacement.is_Symbol for replacement in units.values())
-
-
-def _fitted_alone(fit: Fit, X: Array, y: Array) -> tuple[FittedConstant, ...]:
-    """Return the fitted numbers only, for a formula that SymPy writes in another way once freed."""
-    errors, _ = uncertainty(fit, X, y)
-    values = [value for value, exact in zip(fit.constants, fit.exact, strict=True) if exact is None]
-    return tuple(FittedConstant(float(v), float(e)) for v, e in zip(values, errors, strict=True))
-
-
 def _stated(number: _Number, value: float, error: float, factor: float) -> FittedConstant:
     exact: Any = number.exact
     if exact is not None and factor != 1.0:
@@ -126,30 +113,23 @@ def _fixed(numbers: list[_Number]) -> tuple[sympy.Expr | None, ...]:
     return tuple(number.exact for number in numbers)
 
 
-def _fit_of(freed: Any, numbers: list[_Number], variables: tuple[sympy.Symbol, ...]) -> Fit | None:
-    """Return the formula with all its numbers as constants, and put them in the tape's order.
-
-    None if SymPy made others of them on the way.
-    """
+def _fit_of(freed: Any, numbers: list[_Number], variables: tuple[sympy.Symbol, ...]) -> Fit:
+    """Return the formula with all its numbers as constants, and put them in the tape's order."""
     marks = {float(k) + 1.5: number for k, number in enumerate(numbers)}
     places = {number.symbol: sympy.Float(mark, 17) for mark, number in marks.items()}
     marked = _put(freed, places)
     tape = Tape(marked, variables)
-    if sorted(tape.constants.tolist()) != sorted(marks):
-        return None
     numbers[:] = [marks[mark] for mark in tape.constants.tolist()]
     values = np.array([number.value for number in numbers])
     return Fit(tape, values, (None,) * len(values), np.inf)
 
 
 def _put(node: Any, places: Mapping[Any, Any]) -> Any:
-    """Return an expression with numbers for symbols, none of which SymPy may multiply out."""
+    """Return an expression with numbers for symbols; SymPy must neither combine nor drop them."""
     if node in places or not node.args:
         return places.get(node, node)
     parts = [_put(part, places) for part in node.args]
-    if isinstance(node, sympy.Add | sympy.Mul | sympy.Pow):
-        return node.func(*parts, evaluate=False)
-    return node.func(*parts)
+    return node.func(*parts, evaluate=False)
 
 
 def _freed(node: Any, numbers: list[_Number]) -> Any:
