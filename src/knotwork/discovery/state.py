@@ -16,7 +16,7 @@ import sympy
 from ..symbolic.reading import from_data, to_data
 from .complexity import description_length
 from .problem import Candidate, Problem
-from .refit import EXACT, Fit
+from .refit import Fit
 
 __all__ = ["SearchState"]
 
@@ -182,7 +182,7 @@ class SearchState:
     @staticmethod
     def exact(problem: Problem) -> bool:
         """Tell whether a formula that was taken up leaves nothing to search for."""
-        return any(candidate.rmse < EXACT for candidate in problem.pool)
+        return any(candidate.fit.is_exact for candidate in problem.pool)
 
 
 def _best(problem: Problem) -> list[Candidate]:
