@@ -18,6 +18,7 @@ from scipy.interpolate import BSpline
 
 from ..functions import SymbolicFunction
 from ..symbolic.edge_fit import fit_edges
+from .sampling import evenly
 from .transforms import Transform, usable_transforms
 from .univariate import edge_expression
 
@@ -110,7 +111,7 @@ def _snapped(
         place += basis.shape[1]
         if np.std(component) > _NEGLIGIBLE * total:
             order = np.argsort(X[:, k], kind="stable")
-            rows = order[np.linspace(0, len(y) - 1, min(len(y), _SAMPLES)).astype(int)]
+            rows = order[evenly(len(y), _SAMPLES)]
             inputs.append(X[rows, k])
             outputs.append(component[rows])
             kept.append(k)

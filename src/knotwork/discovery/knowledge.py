@@ -20,6 +20,7 @@ from .._checks import near_spellings
 from ..symbolic.dimensions import amended, consistent
 from ..symbolic.units import Dimension, parse_units
 from .groups import dimensionless_groups
+from .sampling import evenly
 from .symmetry import Reduction
 from .tape import Tape
 
@@ -189,7 +190,7 @@ class Rules:
 
     @cached_property
     def _rows(self) -> Array:
-        return self.X[np.linspace(0, len(self.X) - 1, min(len(self.X), _ROWS)).astype(int)]
+        return self.X[evenly(len(self.X), _ROWS)]
 
     @property
     def _judges_units(self) -> bool:

@@ -14,6 +14,7 @@ from .clock import Clock
 from .complexity import complexity, description_length
 from .refit import Fit, refitted
 from .rounding import round_constants
+from .sampling import evenly
 from .surrogate import Surrogate
 from .symmetry import Reduction
 
@@ -106,7 +107,7 @@ class Problem:
     polished: dict[Candidate, Fit] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        rows = np.linspace(0, len(self.y) - 1, min(len(self.y), _FIT_ROWS)).astype(int)
+        rows = evenly(len(self.y), _FIT_ROWS)
         self._X, self._y = self.X[rows], self.y[rows]
 
     def worth(self, fit: Fit) -> float:

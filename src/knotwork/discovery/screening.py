@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from .sampling import evenly
+
 __all__ = ["screened"]
 
 Array = NDArray[np.float64]
@@ -38,7 +40,7 @@ def screened(X: Array, y: Array, left_out: Sequence[int], needed: Sequence[int] 
     candidates = [k for k in range(X.shape[1]) if k not in set(left_out)]
     if len(candidates) <= _FEW:
         return candidates
-    rows = np.linspace(0, len(y) - 1, min(len(y), 4000)).astype(int)
+    rows = evenly(len(y), 4000)
     y = y[rows]
     ranks = stats.rankdata(y) / len(y)
     features = {k: _smooth(X[rows, k]) for k in candidates}

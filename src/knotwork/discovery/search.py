@@ -14,6 +14,7 @@ from .additive import additive_candidates
 from .complexity import description_length
 from .problem import Found, Problem
 from .residue import predictable_share
+from .sampling import evenly
 from .splits import Split, part_values, splits
 from .sums import exact_sums, near_sums, rich_sums
 from .surrogate import Surrogate, fit_surrogate
@@ -303,7 +304,7 @@ def _roughness(x: Array, y: Array) -> float:
 
 def _reductions(task: Task, surrogate: Surrogate) -> list[Reduction]:
     """List proposals to reduce the number of variables, the surest first."""
-    rows = np.linspace(0, len(task.y) - 1, min(len(task.y), 1000)).astype(int)
+    rows = evenly(len(task.y), 1000)
     X = task.X[rows]
     tight = float(np.clip(40 * surrogate.error, 0.02, 0.2))
     found: list[Reduction] = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .sampling import evenly
 from .surrogate import Surrogate
 
 __all__ = ["Split", "part_values", "splits"]
@@ -83,8 +84,8 @@ def splits(
 
 def _combinations(surrogate: Surrogate, X: Array, part: tuple[int, ...], rows: int) -> Array:
     """Return the values for the part of some rows with the rest of others, (rows, settings)."""
-    few = X[np.linspace(0, len(X) - 1, min(len(X), rows)).astype(int)]
-    settings = X[np.linspace(0, len(X) - 1, min(len(X), _SETTINGS)).astype(int)]
+    few = X[evenly(len(X), rows)]
+    settings = X[evenly(len(X), _SETTINGS)]
     points = np.repeat(settings[None], len(few), axis=0)
     points[:, :, list(part)] = few[:, None, list(part)]
     return surrogate.values(points.reshape(-1, X.shape[1])).reshape(len(few), len(settings))
@@ -108,7 +109,7 @@ def part_values(surrogate: Surrogate, X: Array, split: Split) -> tuple[Array, Ar
     X : array of shape (rows, part)
     values : array of shape (rows,)
     """
-    rows = np.linspace(0, len(X) - 1, min(len(X), _PART_ROWS)).astype(int)
+    rows = evenly(len(X), _PART_ROWS)
     table = _combinations(surrogate, X, split.part, _PART_ROWS)
     inputs = X[rows][:, list(split.part)]
     if not split.product:

@@ -12,6 +12,7 @@ from .complexity import complexity, description_length
 from .dictionary import Dictionary
 from .problem import Problem
 from .refit import relative_error
+from .sampling import MEDIAN_TO_DEVIATION, evenly, robust_spread
 from .task import Settings, Task
 from .terms import Terms, select_terms
 from .transforms import Transform, usable_transforms
@@ -50,15 +51,15 @@ class _Place:
         miss = np.nan_to_num(np.abs(values - y), nan=np.inf)
         share = np.sqrt(self.dictionary.freedom)
         spread = float(np.std(y)) or 1.0
-        typical = 1.4826 * float(np.median(np.abs(y - np.median(y)))) or 1.0
+        typical = robust_spread(y)
         return (
             float(np.sqrt(np.mean(miss**2))) / spread / share,
-            1.4826 * float(np.median(miss)) / typical / share,
+            MEDIAN_TO_DEVIATION * float(np.median(miss)) / typical / share,
         )
 
 
 def _rows(task: Task) -> tuple[Array, Array]:
-    rows = np.linspace(0, len(task.y) - 1, min(len(task.y), _ROWS)).astype(int)
+    rows = evenly(len(task.y), _ROWS)
     return task.X[rows], task.y[rows]
 
 

@@ -19,6 +19,7 @@ from ..data import Samples
 from ..network import KAN
 from ..training.polish import polish
 from .clock import Clock, OutOfTime
+from .sampling import evenly, robust_spread
 from .workers import in_workers
 
 __all__ = ["Surrogate", "fit_surrogate"]
@@ -151,7 +152,7 @@ def fit_surrogate(
     OutOfTime
         If the clock runs out, unless unfinished networks are wanted.
     """
-    rows = np.linspace(0, len(y) - 1, min(len(y), _ROWS)).astype(int)
+    rows = evenly(len(y), _ROWS)
     few, y = X[rows], y[rows]
     held_out = np.arange(len(y)) % _HELD_OUT == _HELD_OUT - 1
     best: dict[Kind, Surrogate] = {}
@@ -231,7 +232,7 @@ def _fit_one(
     with np.errstate(over="ignore"):
         rmse = float(np.sqrt(np.mean((values - y[held_out]) ** 2))) / (float(y.std()) or 1.0)
     standard = targets[:, 0].numpy()
-    error = float(np.median(np.abs(errors))) / _robust_spread(standard)
+    error = float(np.median(np.abs(errors))) / robust_spread(standard)
     return Surrogate(
         model,
         kind,
@@ -241,14 +242,10 @@ def _fit_one(
         scale,
         offset,
         reach=spread,
-        spread=_robust_spread(y) if kind == "stretched" else spread,
+        spread=robust_spread(y) if kind == "stretched" else spread,
         unit=unit,
         sign=float(np.sign(y[0])),
     )
-
-
-def _robust_spread(values: Array) -> float:
-    return 1.4826 * float(np.median(np.abs(values - np.median(values)))) or 1.0
 
 
 def _typical(y: Array) -> float:

@@ -15,6 +15,7 @@ import sympy
 from numpy.typing import NDArray
 
 from .dictionary import Dictionary
+from .sampling import evenly
 
 __all__ = ["Terms", "select_terms"]
 
@@ -75,7 +76,7 @@ def select_terms(
     exhaust : bool
         Whether to go on, past `most`, for sums that leave nothing.
     """
-    rows = np.linspace(0, len(y) - 1, min(len(y), _ROWS)).astype(int)
+    rows = evenly(len(y), _ROWS)
     costs = dictionary.costs
     size = float(np.sqrt(np.mean(y**2))) or 1.0
     matrix = dictionary.values[rows]

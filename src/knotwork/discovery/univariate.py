@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..functions import SymbolicFunction
 from ..symbolic.edge_fit import EdgeFit, fit_edges
+from .sampling import evenly
 from .transforms import Transform, usable_transforms
 
 __all__ = ["edge_expression", "univariate_candidates"]
@@ -64,7 +65,7 @@ def univariate_candidates(
     """
     allowed = frozenset(function.name for function in functions)
     order = np.argsort(x, kind="stable")
-    rows = order[np.linspace(0, len(x) - 1, min(len(x), _SAMPLES)).astype(int)]
+    rows = order[evenly(len(x), _SAMPLES)]
     x, y = x[rows], y[rows]
     spread = float(np.std(y)) or 1.0
     positive = bool((x > 0).all())

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..functions import SymbolicFunction
 from .additive import spline_basis
 from .dictionary import Dictionary
+from .sampling import evenly
 from .univariate import univariate_candidates
 
 __all__ = ["varying_candidates"]
@@ -84,7 +85,7 @@ def varying_candidates(
     worthwhile : float
         Models that leave more of the target's spread than this are not followed; at most 0.03.
     """
-    rows = np.linspace(0, len(y) - 1, min(len(y), _ROWS)).astype(int)
+    rows = evenly(len(y), _ROWS)
     inputs, y = X[rows], y[rows]
     allowed = frozenset(function.name for function in functions)
     for place, symbol in enumerate(symbols):
