@@ -61,6 +61,6 @@ def test_a_span_tells_whether_a_target_is_one_of_its_sums():
 def test_columns_are_the_products_that_their_terms_say():
     dictionary = Dictionary.of(symbols[:2], X[:, :2], rich=1).with_quotients(c)
     for column in (0, 5, 20, dictionary.values.shape[1] - 1):
-        values = Tape(sympy.sympify(dictionary.factor(column)), symbols[:2]).values(X[:, :2])
+        values = Tape(dictionary.factor(column), symbols[:2]).values(X[:, :2])
         below = c if dictionary.below[column] else 1.0
         np.testing.assert_allclose(values * below, dictionary.values[:, column])

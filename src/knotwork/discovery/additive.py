@@ -22,7 +22,7 @@ from .sampling import evenly
 from .transforms import Transform, usable_transforms
 from .univariate import edge_expression
 
-__all__ = ["additive_candidates", "spline_basis"]
+__all__ = ["additive_candidates", "likeliest_first", "spline_basis"]
 
 Array = NDArray[np.float64]
 
@@ -92,6 +92,11 @@ def spline_basis(x: Array, intervals: int) -> Array:
     return BSpline.design_matrix(x, knots, _DEGREE).toarray()
 
 
+def likeliest_first(counts: Sequence[int]) -> list[tuple[int, ...]]:
+    """List all combinations of ranks, of so many choices for each part, the lowest ranks first."""
+    return sorted(itertools.product(*map(range, counts)), key=lambda ranks: (sum(ranks), ranks))
+
+
 def _snapped(
     symbols: Sequence[sympy.Symbol],
     X: Array,
@@ -121,11 +126,7 @@ def _snapped(
     choices = [ranking[:_FUNCTIONS] for ranking in rankings]
     if not all(choices):
         return
-    combinations = sorted(
-        itertools.product(*(range(len(choice)) for choice in choices)),
-        key=lambda ranks: (sum(ranks), ranks),
-    )
-    for ranks in combinations[:_COMBINATIONS]:
+    for ranks in likeliest_first([len(choice) for choice in choices])[:_COMBINATIONS]:
         total_expression = sum(
             (
                 edge_expression(choice[rank], symbols[k])

@@ -7,7 +7,6 @@ Few h_k are chosen, each with a spline of its own, and the splines are then give
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ import sympy
 from numpy.typing import NDArray
 
 from ..functions import SymbolicFunction
-from .additive import spline_basis
+from .additive import likeliest_first, spline_basis
 from .dictionary import Dictionary
 from .sampling import evenly
 from .univariate import univariate_candidates
@@ -168,9 +167,5 @@ def _snapped(
         if not found:
             return
         choices.append([dictionary.factor(j) * expression for expression in found])
-    order = sorted(
-        itertools.product(*(range(len(choice)) for choice in choices)),
-        key=lambda ranks: (sum(ranks), ranks),
-    )
-    for ranks in order[:_COMBINATIONS]:
+    for ranks in likeliest_first([len(choice) for choice in choices])[:_COMBINATIONS]:
         yield sympy.Add(*[choice[rank] for choice, rank in zip(choices, ranks, strict=True)])

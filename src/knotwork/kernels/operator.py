@@ -6,7 +6,7 @@ Its gradient is another one; the gradient of that, for physics losses, is the re
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -61,22 +61,20 @@ def _forward(
 
 
 def _gradients(
+    make: Callable[[Sequence[int | torch.SymInt]], Tensor],
     x: Tensor,
     coefficients: Tensor,
     residual_weight: Tensor | None,
     of_input: bool,
     of_weights: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return room for the gradients, without elements for those that nobody wants."""
-    # Without rows nothing is written into the weights' gradients.
-    room = torch.empty if x.shape[0] else torch.zeros
-    options: dict[str, Any] = {"dtype": x.dtype, "device": x.device}
+    """Make room for the gradients, without elements for those that nobody wants."""
     residual = of_weights and residual_weight is not None
     return (
-        room(x.shape if of_input else (0,), **options),
-        room(coefficients.shape if of_weights else (0,), **options),
-        room(coefficients.shape[::2] if residual else (0,), **options),
-        room(coefficients.shape[2:] if of_weights else (0,), **options),
+        make(x.shape if of_input else (0,)),
+        make(coefficients.shape if of_weights else (0,)),
+        make(coefficients.shape[::2] if residual else (0,)),
+        make(coefficients.shape[2:] if of_weights else (0,)),
     )
 
 
@@ -90,7 +88,9 @@ def _backward(
     *arguments: Any,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     *rule, of_input, of_weights = arguments
-    room = _gradients(x, coefficients, residual_weight, of_input, of_weights)
+    # Without rows nothing is written into the weights' gradients.
+    make = x.new_empty if x.shape[0] else x.new_zeros
+    room = _gradients(make, x, coefficients, residual_weight, of_input, of_weights)
     compiled, instruction_set = selection.library, selection.instruction_set
     if compiled is None or instruction_set is None:
         found = reference.backward(grad, x, knots, coefficients, residual_weight, kind, Rule(*rule))
@@ -133,13 +133,7 @@ def _fake_backward(
     *arguments: Any,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     *_, of_input, of_weights = arguments
-    residual = of_weights and residual_weight is not None
-    return (
-        x.new_empty(x.shape if of_input else (0,)),
-        x.new_empty(coefficients.shape if of_weights else (0,)),
-        x.new_empty(coefficients.shape[::2] if residual else (0,)),
-        x.new_empty(coefficients.shape[2:] if of_weights else (0,)),
-    )
+    return _gradients(x.new_empty, x, coefficients, residual_weight, of_input, of_weights)
 
 
 class _Direct(torch.autograd.Function):
