@@ -38,6 +38,8 @@ _HELD_OUT = 5
 _GOOD = 1e-3
 # The largest target beside the typical one from which on it is stretched.
 _DECADES = 10.0
+# Of a number that is still finite.
+_LARGEST_EXPONENT = 700.0
 
 Kind = Literal["plain", "logarithm", "stretched"]
 
@@ -82,7 +84,7 @@ class Surrogate:
         with torch.no_grad(), one_thread():
             inputs = torch.from_numpy((X - self.centre) / self.scale)
             values = self.model(inputs)[:, 0].numpy() * self.reach + self.offset
-        return self.unit * np.sinh(values) if self.kind == "stretched" else values
+        return _unstretched(values, self.unit) if self.kind == "stretched" else values
 
     def of_logarithm(self) -> Surrogate:
         """Return the network of log|y| as one of a target that is this logarithm."""
@@ -91,7 +93,7 @@ class Surrogate:
     def predictions(self, X: Array) -> Array:
         """Return predictions of y itself, the sign of a logarithm being that of all targets."""
         values = self.values(X)
-        return self.sign * np.exp(np.minimum(values, 700.0)) if self.logarithm else values
+        return _exponential(values, self.sign) if self.logarithm else values
 
     def values_and_gradients(self, X: Array) -> tuple[Array, Array]:
         """Return values, shape (rows,), and their derivatives by the inputs, (rows, inputs)."""
@@ -103,7 +105,7 @@ class Surrogate:
         slopes = gradients.numpy() * self.reach / self.scale
         if self.kind == "stretched":
             slopes = slopes * (self.unit * np.cosh(found))[:, None]
-            found = self.unit * np.sinh(found)
+            found = _unstretched(found, self.unit)
         return found, slopes
 
 
@@ -226,9 +228,9 @@ def _fit_one(
             errors = (model(inputs) - targets)[:, 0].numpy()[held_out]
             values = (errors + targets[:, 0].numpy()[held_out]) * spread + offset
     if kind == "logarithm":
-        values = np.sign(y[held_out]) * np.exp(np.minimum(values, 700.0))
+        values = _exponential(values, float(np.sign(y[0])))
     elif kind == "stretched":
-        values = unit * np.sinh(np.clip(values, -700.0, 700.0))
+        values = _unstretched(values, unit)
     with np.errstate(over="ignore"):
         rmse = float(np.sqrt(np.mean((values - y[held_out]) ** 2))) / (float(y.std()) or 1.0)
     standard = targets[:, 0].numpy()
@@ -246,6 +248,14 @@ def _fit_one(
         unit=unit,
         sign=float(np.sign(y[0])),
     )
+
+
+def _exponential(logarithms: Array, sign: float) -> Array:
+    return sign * np.exp(np.minimum(logarithms, _LARGEST_EXPONENT))
+
+
+def _unstretched(values: Array, unit: float) -> Array:
+    return unit * np.sinh(np.clip(values, -_LARGEST_EXPONENT, _LARGEST_EXPONENT))
 
 
 def _typical(y: Array) -> float:
