@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ class Discovery:
             for formula in self.front
         ]
 
-    @property
+    @cached_property
     def largest_errors(self) -> float:
         """The share of the squared error that the 2 % of rows with the largest errors hold.
 
@@ -141,6 +142,11 @@ class Discovery:
         Each from half the data's range below to half of it above the data, the other inputs at
         their medians; extreme columns divided by their power of ten.
         """
+        return list(self._curves)
+
+    @cached_property
+    def _curves(self) -> tuple[Any, ...]:
+        # The command line draws and describes them several times.
         from ..plotting.curves import Curve
 
         X = np.vstack([self.data.X, self.data.X_held])
@@ -167,7 +173,7 @@ class Discovery:
             ends = float(y.min()), float(y.max())
             found.append((matters, Curve(label, grid, values, tuple(rivals), low, high, ends)))
         found.sort(key=lambda pair: -pair[0])
-        return [curve for _, curve in found[:_MOST_CURVES]]
+        return tuple(curve for _, curve in found[:_MOST_CURVES])
 
     def beyond(self) -> str:
         """Say where the choice is undefined or explodes along its inputs; nothing if nowhere."""
