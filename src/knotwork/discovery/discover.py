@@ -200,7 +200,12 @@ def discover(
             whole.budget = 0.0
         if kept_state is not None:
             kept_state.save(problem)
-        return concluded(problem, settings, data, tuple(chosen), note, complete, whole)
+        discovery = concluded(problem, settings, data, tuple(chosen), note, complete, whole)
+        if kept_state is not None:
+            # What goes on from here must not fall behind what was shown.
+            problem.pool += map(problem.judged, problem.polished.values())
+            kept_state.save(problem)
+        return discovery
 
 
 def _without_outliers(data: Prepared, kept: list[int], seed: int, clock: Clock) -> Prepared:

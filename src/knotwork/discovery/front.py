@@ -36,30 +36,27 @@ _REWRITTEN = 40
 def pareto(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Return the candidates that no simpler one matches in error, simplest first."""
     best, found = np.inf, []
-    for candidate in sorted(candidates, key=lambda c: (c.complexity, _error(c))):
-        error = max(_error(candidate), _ROUNDING_ERROR)
+    for candidate in sorted(candidates, key=lambda c: (c.complexity, c.error)):
+        error = max(candidate.error, _ROUNDING_ERROR)
         if error < best * 0.999:
             found.append(candidate)
             best = error
     return found
 
 
-def _error(candidate: Candidate) -> float:
-    return max(candidate.rmse, candidate.held_out)
-
-
 def finished(problem: Problem, clock: Clock, *, most: int = _KEPT) -> list[Fit]:
     """Polish, round and tidy the best of a problem's candidates, simplest first.
 
-    Formulas that give the same values everywhere are merged, the simpler one stays. When the clock
-    has run out only the best is polished; the others stay as the search left them.
+    Formulas that give the same values everywhere are merged, the simpler one stays. The most
+    accurate one is always among them. When the clock has run out only the best is polished; the
+    others stay as the search left them.
     """
     front = pareto(problem.pool)
     rows = len(problem.y)
     if len(front) > most:
-        worth = [description_length(_error(c), c.complexity, rows) for c in front]
-        kept = sorted(np.argsort(worth, kind="stable")[:most].tolist())
-        front = [front[k] for k in kept]
+        worth = [description_length(c.error, c.complexity, rows) for c in front[:-1]]
+        kept = sorted(np.argsort(worth, kind="stable")[: most - 1].tolist())
+        front = [*(front[k] for k in kept), front[-1]]
     longest, fits = 0.0, list[Fit]()
     for candidate in sorted(front, key=lambda c: problem.worth(c.fit)):
         start = clock.elapsed

@@ -52,6 +52,11 @@ class Candidate:
         """The formula."""
         return self.fit.expression
 
+    @property
+    def error(self) -> float:
+        """The larger of its errors on rows fitted and rows held out."""
+        return max(self.rmse, self.held_out)
+
 
 @dataclass
 class Problem:
@@ -164,11 +169,14 @@ class Problem:
 
     def keep(self, fit: Fit) -> Candidate:
         """Add a fitted formula to the pool."""
-        held = fit.error(self.X_held, self.y_held)
-        candidate = Candidate(fit, fit.rmse, held, fit.complexity)
+        candidate = self.judged(fit)
         self.pool.append(candidate)
         self.watch(self)
         return candidate
+
+    def judged(self, fit: Fit) -> Candidate:
+        """Return a fitted formula with its error on the rows held out."""
+        return Candidate(fit, fit.rmse, fit.error(self.X_held, self.y_held), fit.complexity)
 
     def rounded(self, fit: Fit, X: Array, y: Array) -> Fit:
         """Replace constants of a fit to these rows by nicer numbers, as the user allows."""
@@ -189,8 +197,7 @@ class Problem:
         floor = max(self.floor, 1e-12)
 
         def worth(candidate: Candidate) -> float:
-            error = max(candidate.rmse, candidate.held_out, floor)
-            return float(np.log(error) + 0.05 * candidate.complexity)
+            return float(np.log(max(candidate.error, floor)) + 0.05 * candidate.complexity)
 
         return sorted(self.pool, key=worth)
 

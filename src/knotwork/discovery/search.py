@@ -204,7 +204,7 @@ def _stop_at_noise(problem: Problem, parts: float) -> None:
     reached, inputs = min(s.rmse for s in problem.networks), len(problem.symbols)
     best = min(
         problem.pool,
-        key=lambda c: description_length(max(c.rmse, c.held_out), c.complexity, len(problem.y)),
+        key=lambda c: description_length(c.error, c.complexity, len(problem.y)),
     )
     if best.held_out > _AS_GOOD * reached or best.complexity > _UNROUNDED * parts * inputs:
         return

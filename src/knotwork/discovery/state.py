@@ -190,6 +190,6 @@ def _best(problem: Problem) -> list[Candidate]:
     if len(problem.pool) <= _MOST_FORMULAS:
         return problem.pool
     rows = len(problem.y)
-    worth = [description_length(max(c.rmse, c.held_out), c.complexity, rows) for c in problem.pool]
+    worth = [description_length(c.error, c.complexity, rows) for c in problem.pool]
     places = sorted(range(len(worth)), key=worth.__getitem__)[:_MOST_FORMULAS]
     return [problem.pool[k] for k in sorted(places)]
