@@ -8,7 +8,9 @@ do.
 
     python benchmarks/layers.py            # grids 5, 20 and 100, one thread and two
     python benchmarks/layers.py --short    # fewer repeats, one thread
-    python benchmarks/layers.py --peers    # with inkan and flashkan, if they are installed
+    python benchmarks/layers.py --peers    # with inkan, flashkan and pykan (pip install --no-deps)
+
+TorchKAN 0.1.1 cannot be compared: what PyPI has of it holds no module.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import argparse
 import itertools
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -37,6 +39,8 @@ CASES = (
     ((784, 64, 10), 256, torch.float32),
     ((2, 5, 1), 1000, torch.float64),
 )
+# pykan keeps a number for every row, edge and knot; more of them do not fit into memory.
+PYKAN_LARGEST = 1024 * 64 * 64 * 20
 Step = Callable[[], Any]
 
 
@@ -79,9 +83,14 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"median": round(middle, 4), "low": round(low, 4), "high": round(high, 4)}
 
 
-def peers(width: tuple[int, ...], dtype: torch.dtype, grid: int) -> dict[str, nn.Module]:
+def peers(width: tuple[int, ...], rows: int, dtype: torch.dtype, grid: int) -> dict[str, nn.Module]:
     """Return the same network from every peer that is installed."""
     found: dict[str, nn.Module] = {}
+    largest = max(inputs * outputs for inputs, outputs in itertools.pairwise(width))
+    if find_spec("kan") is not None and rows * largest * grid <= PYKAN_LARGEST:
+        options = {"grid": grid, "k": 3, "auto_save": False, "save_act": False}
+        network = import_module("kan").KAN(width=list(width), symbolic_enabled=False, **options)
+        found[f"pykan, grid {grid}"] = network.to(dtype)
     for name in ("inkan", "flashkan"):
         if find_spec(name) is not None:
             network = import_module(name).KANNetwork(list(width), grid_size=grid)
@@ -96,15 +105,16 @@ def compare(
     threads: int,
     repeats: int,
     with_peers: bool,
+    grids: Sequence[int] = GRIDS,
 ) -> list[dict[str, Any]]:
     torch.set_num_threads(threads)
     source = torch.Generator().manual_seed(0)
     x = torch.rand(rows, width[0], generator=source, dtype=dtype) * 2 - 1
     grad = torch.randn(rows, width[-1], generator=source, dtype=dtype)
     models = {LINEAR: linear(width, dtype)}
-    for grid in GRIDS:
+    for grid in grids:
         models[f"knotwork, grid {grid}"] = kan(width, dtype, grid)
-        models |= peers(width, dtype, grid) if with_peers else {}
+        models |= peers(width, rows, dtype, grid) if with_peers else {}
     work = {name: steps(model, x, grad) for name, model in models.items()}
     results: list[dict[str, Any]] = []
     for kind in ("forward", "step", "inner step"):

@@ -1,82 +1,349 @@
-"""Accuracy against grid: Levenberg-Marquardt on exp(sin(pi x1) + x2^2), width [2, 1, 1].
+"""Accuracy for its cost on five toy functions: knotwork, pykan and multilayer perceptrons.
 
-Rows inside the range of the training data and just outside it are reported apart; theory predicts
-a slope of -4 for cubic splines (arXiv 2404.19756, section 2.3).
+The functions, shapes and the refinement from grid to grid are those of arXiv 2404.19756, section
+3.1; theory predicts a slope of -4 for cubic splines (section 2.3). Every library has the same rows
+and seeds; rows inside the range of the training data and just outside it are reported apart. pykan
+runs as its users run it, 60 L-BFGS steps a grid, with and without its grid update; knotwork with
+its defaults, 60 Levenberg-Marquardt steps a grid; perceptrons with two hidden layers by the same
+optimiser as knotwork. Every run is a process of its own with one thread.
 
-    python benchmarks/scaling.py            # grids to 200, three draws of data
-    python benchmarks/scaling.py --short    # grids to 50, one draw
+    python benchmarks/scaling.py                  # five seeds, both libraries, about an hour
+    python benchmarks/scaling.py --short          # knotwork alone, one seed, grids to 50
+    python benchmarks/scaling.py --functions exp product --libraries knotwork mlp
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import math
+import multiprocessing
+import os
+import statistics
+import tempfile
 import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 import record
-from knotwork import KAN, create_dataset
 
-GRIDS = (5, 10, 20, 50, 100, 200)
-
-
-def target(x: torch.Tensor) -> torch.Tensor:
-    return torch.exp(torch.sin(torch.pi * x[:, 0]) + x[:, 1] ** 2)
-
-
-def rmse(errors: torch.Tensor) -> float:
-    return float(errors.square().mean().sqrt()) if len(errors) else math.nan
+Row = dict[str, Any]
+GRIDS = (3, 5, 10, 20, 50, 100, 200)
+HIDDEN = (4, 8, 16, 32, 64)
+LIBRARIES = ("knotwork", "pykan, grid update", "pykan, grid fixed", "mlp")
+STEPS = 60
+TEST_ROWS = 5_000
 
 
-def refined(draw: int, grids: tuple[int, ...]) -> list[dict[str, float]]:
-    data = create_dataset(target, n_var=2, train_num=1000, test_num=5000, seed=draw)
-    rows, truth = data["test_input"], data["test_label"]
+def bessel(x: Tensor) -> Tensor:
+    return torch.special.bessel_j0(20 * x)
+
+
+def exponential(x: Tensor) -> Tensor:
+    return torch.exp(torch.sin(torch.pi * x[:, [0]]) + x[:, [1]] ** 2)
+
+
+def product(x: Tensor) -> Tensor:
+    return x[:, [0]] * x[:, [1]]
+
+
+def mean_of_sines(x: Tensor) -> Tensor:
+    return torch.exp(torch.sin(torch.pi * x / 2).square().mean(dim=1, keepdim=True))
+
+
+def nested(x: Tensor) -> Tensor:
+    first = torch.sin(torch.pi * (x[:, [0]] ** 2 + x[:, [1]] ** 2))
+    second = torch.sin(torch.pi * (x[:, [2]] ** 2 + x[:, [3]] ** 2))
+    return torch.exp((first + second) / 2)
+
+
+@dataclass(frozen=True)
+class Toy:
+    """A function with the shape that represents it, and how many rows and grids it gets."""
+
+    function: Callable[[Tensor], Tensor]
+    width: tuple[int, ...]
+    rows: int = 1_000
+    grids: tuple[int, ...] = GRIDS
+
+
+TOYS = {
+    "bessel": Toy(bessel, (1, 1)),
+    "exp": Toy(exponential, (2, 1, 1)),
+    "product": Toy(product, (2, 2, 1)),
+    # A hundred inputs have a hundred times the parameters: finer grids would outnumber the rows.
+    "100 inputs": Toy(mean_of_sines, (100, 1, 1), 3_000, (3, 5, 10, 20)),
+    "nested": Toy(nested, (4, 4, 2, 1), 3_000),
+}
+
+
+def dataset(toy: Toy, seed: int) -> dict[str, Tensor]:
+    source = torch.Generator().manual_seed(seed)
+    shape = (toy.rows + TEST_ROWS, toy.width[0])
+    x = torch.rand(shape, generator=source, dtype=torch.float64) * 2 - 1
+    y = toy.function(x)
+    return {
+        "train_input": x[: toy.rows],
+        "train_label": y[: toy.rows],
+        "test_input": x[toy.rows :],
+        "test_label": y[toy.rows :],
+    }
+
+
+def judged(data: dict[str, Tensor], predict: Callable[[Tensor], Tensor]) -> dict[str, float]:
+    """Return root mean squared errors: on the training rows, and inside and outside their range."""
+    rows = data["test_input"]
     low, high = data["train_input"].amin(dim=0), data["train_input"].amax(dim=0)
     inside = ((rows >= low) & (rows <= high)).all(dim=1)
-    model, results = KAN([2, 1, 1], grid=grids[0], seed=draw), []
+    with torch.no_grad():
+        errors = (predict(rows) - data["test_label"])[:, 0]
+        train = (predict(data["train_input"]) - data["train_label"])[:, 0]
+
+    def size(values: Tensor) -> float | None:
+        value = float(values.square().mean().sqrt()) if len(values) else math.nan
+        return value if math.isfinite(value) else None
+
+    return {
+        "train": size(train),
+        "inside": size(errors[inside]),
+        "outside": size(errors[~inside]),
+        "outside_rows": int((~inside).sum()),
+    }
+
+
+def by_knotwork(toy: Toy, data: dict[str, Tensor], seed: int, grids: Iterable[int]) -> list[Row]:
+    from knotwork import KAN
+
+    model, found = KAN(toy.width, grid=min(grids), seed=seed), list[Row]()
+    began = time.perf_counter()
     for grid in grids:
-        began = time.perf_counter()
         model = model if grid == model.grid else model.refine(grid)
-        history = model.fit(data, steps=60)
-        with torch.no_grad():
-            errors = (model(rows) - truth)[:, 0]
-        results.append(
-            {
-                "grid": grid,
-                "parameters": model.parameter_count(),
-                "train": history.train_loss[history.steps.index(history.best_step)],
-                "inside": rmse(errors[inside]),
-                "outside": rmse(errors[~inside]),
-                "outside_rows": int((~inside).sum()),
-                "seconds": round(time.perf_counter() - began, 2),
-            }
+        model.fit(data, steps=STEPS, progress=False)
+        seconds = time.perf_counter() - began
+        found.append(
+            {"grid": grid, "parameters": model.parameter_count(), "seconds": round(seconds, 3)}
+            | judged(data, model)
         )
-    return results
+    return found
+
+
+def by_pykan(
+    toy: Toy, data: dict[str, Tensor], seed: int, grids: Iterable[int], update: bool
+) -> list[Row]:
+    torch.set_default_dtype(torch.float64)
+    found: list[Row] = []
+    # It writes checkpoints and prints wherever it stands.
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        os.chdir(folder)
+        import kan
+
+        model = kan.KAN(
+            width=list(toy.width), grid=min(grids), k=3, seed=seed, auto_save=False, device="cpu"
+        )
+        began = time.perf_counter()
+        for grid in grids:
+            if grid != model.grid:
+                model = model.refine(grid)
+                model.auto_save = False
+            with contextlib.redirect_stderr(io.StringIO()):
+                model.fit(data, opt="LBFGS", steps=STEPS, update_grid=update, log=STEPS)
+            seconds = time.perf_counter() - began
+            splines = sum(layer.in_dim * layer.out_dim * (grid + 4) for layer in model.act_fun)
+            found.append(
+                {"grid": grid, "parameters": splines, "seconds": round(seconds, 3)}
+                | judged(data, model)
+            )
+        os.chdir("/")
+    return found
+
+
+def by_perceptron(toy: Toy, data: dict[str, Tensor], seed: int) -> list[Row]:
+    from knotwork.mlp import MLP
+
+    found: list[Row] = []
+    centre, spread = data["train_label"].mean(), data["train_label"].std()
+    scaled = {name: (value - centre) / spread for name, value in data.items() if "label" in name}
+    for hidden in HIDDEN:
+        model = MLP([toy.width[0], hidden, hidden, 1], activation="tanh", seed=seed)
+        began = time.perf_counter()
+        model.fit(data | scaled, steps=200, progress=False)
+        seconds = time.perf_counter() - began
+        found.append(
+            {
+                "hidden": hidden,
+                "parameters": sum(p.numel() for p in model.parameters()),
+                "seconds": round(seconds, 3),
+            }
+            | judged(data, lambda rows, model=model: model(rows) * spread + centre)
+        )
+    return found
+
+
+def run(name: str, library: str, seed: int, most: int) -> list[Row]:
+    """Train one library on one draw of one function, from coarse to fine."""
+    torch.set_num_threads(1)
+    toy = TOYS[name]
+    data, grids = dataset(toy, seed), [grid for grid in toy.grids if grid <= most]
+    label = {"function": name, "library": library, "seed": seed}
+    try:
+        if library == "knotwork":
+            found = by_knotwork(toy, data, seed, grids)
+        elif library == "mlp":
+            found = by_perceptron(toy, data, seed)
+        else:
+            found = by_pykan(toy, data, seed, grids, library.endswith("update"))
+    # A benchmark counts a crash as a loss and goes on; the row says what it was.
+    except Exception as error:
+        return [label | {"error": repr(error)}]
+    return [label | row for row in found]
+
+
+def median(rows: Iterable[Row], key: str) -> float:
+    """Return the median; what was not finite counts as infinite."""
+    values = [math.inf if row.get(key) is None else float(row[key]) for row in rows]
+    return statistics.median(values) if values else math.inf
+
+
+def summary(rows: list[Row], name: str, library: str) -> list[Row]:
+    """Return medians over seeds for every size of network."""
+    mine = [r for r in rows if r["function"] == name and r["library"] == library]
+    sizes = sorted({r["parameters"] for r in mine if "parameters" in r})
+    found: list[Row] = []
+    for size in sizes:
+        group = [r for r in mine if r.get("parameters") == size]
+        grid = {"grid": group[0]["grid"]} if "grid" in group[0] else {}
+        middle = {key: median(group, key) for key in ("train", "inside", "seconds")}
+        outside = [r for r in group if r["outside_rows"]]
+        found.append(
+            {"parameters": size, "seeds": len(group), **grid, **middle}
+            | {"outside": median(outside, "outside")}
+        )
+    return found
+
+
+def slope(medians: list[Row]) -> float:
+    """Return the exponent of the error in the grid, fitted down to the floor that was reached."""
+    floor = 5 * min((row["inside"] for row in medians), default=math.nan)
+    falling = [row for row in medians if row["inside"] > floor and "grid" in row]
+    if len(falling) < 2:
+        return math.nan
+    x = torch.tensor([math.log(row["grid"]) for row in falling])
+    y = torch.tensor([math.log(row["inside"]) for row in falling])
+    centred = x - x.mean()
+    return float(centred @ (y - y.mean()) / (centred @ centred))
+
+
+def show(rows: list[Row]) -> list[Row]:
+    """Print the medians and return one line for each function and library."""
+    lines: list[Row] = []
+    for name in dict.fromkeys(row["function"] for row in rows):
+        for library in dict.fromkeys(row["library"] for row in rows):
+            medians = summary(rows, name, library)
+            if not medians:
+                continue
+            print(f"\n{name}, {library}: medians over seeds")
+            print("   grid  params     train    inside   outside  seconds")
+            for row in medians:
+                print(
+                    f"  {row.get('grid', ''):>5}  {row['parameters']:6d}  {row['train']:8.1e}  "
+                    f"{row['inside']:8.1e}  {row['outside']:8.1e}  {row['seconds']:7.2f}"
+                )
+            best = min(medians, key=lambda row: row["inside"])
+            lines.append(
+                {
+                    "function": name,
+                    "library": library,
+                    "best": best["inside"],
+                    "grid": best.get("grid"),
+                    "seconds": best["seconds"],
+                    "total_seconds": medians[-1]["seconds"],
+                    "slope": slope(medians),
+                }
+            )
+    print("\nfunction     library               best inside  at grid  seconds  all grids   slope")
+    for line in lines:
+        print(
+            f"{line['function']:<12} {line['library']:<20} {line['best']:12.1e}  "
+            f"{line['grid'] or '':>7}  {line['seconds']:7.2f}  {line['total_seconds']:9.2f}  "
+            f"{line['slope']:6.2f}"
+        )
+    return lines
+
+
+def draw(rows: list[Row], path: Path) -> None:
+    """Draw the error against parameters and against time, a panel a function."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    names = list(dict.fromkeys(row["function"] for row in rows))
+    figure, axes = pyplot.subplots(
+        2, len(names), figsize=(3.2 * len(names), 6), squeeze=False, sharey="col"
+    )
+    for column, name in enumerate(names):
+        for library in dict.fromkeys(row["library"] for row in rows):
+            medians = [r for r in summary(rows, name, library) if math.isfinite(r["inside"])]
+            for axis, key in zip(axes[:, column], ("parameters", "seconds"), strict=True):
+                x, y = [r[key] for r in medians], [r["inside"] for r in medians]
+                axis.loglog(x, y, marker="o", markersize=3, label=library)
+                axis.set_xlabel({"parameters": "parameters", "seconds": "seconds so far"}[key])
+        axes[0, column].set_title(name)
+        axes[0, column].grid(alpha=0.3)
+        axes[1, column].grid(alpha=0.3)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("RMSE inside the training range")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=len(labels), frameon=False)
+    figure.tight_layout(rect=(0, 0.05, 1, 1))
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--short", action="store_true")
-    short = parser.parse_args().short
-    draws = {}
-    for draw in range(1 if short else 3):
-        draws[draw] = refined(draw, GRIDS[:4] if short else GRIDS)
-        previous = None
-        print(f"draw {draw}\n  grid  params     train    inside   outside (rows)   slope  seconds")
-        for entry in draws[draw]:
-            slope = math.nan
-            if previous is not None:
-                rise = math.log(entry["inside"] / previous["inside"])
-                slope = rise / math.log(entry["grid"] / previous["grid"])
-            previous = entry
-            print(
-                f"  {entry['grid']:4d}  {entry['parameters']:6d}  {entry['train']:8.1e}  "
-                f"{entry['inside']:8.1e}  {entry['outside']:8.1e} ({entry['outside_rows']:3d})  "
-                f"{slope:6.2f}  {entry['seconds']:7.2f}"
-            )
-    if not short:
-        print(record.write("scaling", {"draws": draws}))
+    parser.add_argument("--functions", nargs="+", choices=list(TOYS), default=list(TOYS))
+    parser.add_argument("--libraries", nargs="+", choices=LIBRARIES, default=list(LIBRARIES))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=2)
+    given = parser.parse_args()
+    libraries, seeds, most = given.libraries, given.seeds, max(GRIDS)
+    if given.short:
+        libraries, seeds, most = ["knotwork"], 1, 50
+    tasks = [
+        (name, library, seed, most)
+        for name in given.functions
+        for seed in range(seeds)
+        for library in libraries
+    ]
+    rows: list[Row] = []
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(given.jobs, mp_context=context, max_tasks_per_child=1) as pool:
+        waiting = [pool.submit(run, *task) for task in tasks]
+        for done, future in enumerate(as_completed(waiting), start=1):
+            rows += future.result()
+            print(f"{done} of {len(tasks)}", end="\r", flush=True)
+    order = {task[:3]: place for place, task in enumerate(tasks)}
+    rows.sort(key=lambda row: order[row["function"], row["library"], row["seed"]])
+    for row in rows:
+        if "error" in row:
+            print(f"{row['function']}, {row['library']}, seed {row['seed']}: {row['error']}")
+    lines = show(rows)
+    if not given.short:
+        record.RESULTS.mkdir(exist_ok=True)
+        draw(rows, record.RESULTS / "scaling.png")
+        figures = {"steps": STEPS, "jobs": given.jobs, "lines": lines, "rows": rows}
+        print(record.write("scaling", figures))
 
 
 if __name__ == "__main__":

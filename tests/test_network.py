@@ -3,41 +3,13 @@ import copy
 import numpy as np
 import pytest
 import torch
-from torch.func import functional_call, jacrev, vmap
+from torch.func import jacrev, vmap
 
-from knotwork import KAN, LIBRARY, KANLayer, SymbolicFunction, create_dataset
-from knotwork.training.jacobian import FreeParameters
+from knotwork import KAN, LIBRARY, KANLayer, create_dataset
+from knotwork.training.parameters import FreeParameters
+from networks import mixed_network, normal
 
 F64 = torch.float64
-SOFTSIGN = SymbolicFunction("softsign", lambda x: x / (1 + x.abs()), lambda x: x / (1 + abs(x)))
-
-
-def normal(*shape, seed=1):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=F64)
-
-
-def mixed_network(**options):
-    """Return a network with edges and nodes of every kind and several outputs."""
-    model = KAN([3, (2, [3, 2]), (1, 1), (1, 1)], grid=3, **options)
-    with torch.no_grad():
-        for index in range(model.depth):
-            layer = model.layer(index)
-            layer.bias.copy_(normal(layer.out_features, seed=index))
-    first, second, third = (model.layer(index) for index in range(3))
-    first.set_symbolic(0, 2, LIBRARY["sin"], 2.0, 0.3, -1.5, 0.25)
-    first.set_symbolic(2, 5, LIBRARY["x^2"], 1.0, 0.4, 0.7, -1.0)
-    first.set_symbolic(1, 0, SOFTSIGN, 0.8, -0.2, 1.3, 0.1)
-    first.remove_edge(1, 2)
-    first.remove_edge(2, 0, 0.3)
-    second.set_symbolic(3, 1, LIBRARY["exp"], 0.2, 0.0, 0.9, 0.0)
-    second.set_symbolic(0, 1, LIBRARY["x"], 1.0, 0.0, 0.5, 0.0)
-    second.remove_edge(2, 2)
-    # A layer without any spline.
-    for j in range(3):
-        third.remove_edge(0, j)
-        third.set_symbolic(1, j, LIBRARY["tanh"], 0.5 + j, 0.1, 1.0, 0.0)
-    return model
 
 
 # -- width ---------------------------------------------------------------------------------------
@@ -292,70 +264,7 @@ def test_networks_of_every_extrapolation_can_be_fitted(policy):
     assert min(history.train_loss) < history.train_loss[0] / 3
 
 
-# -- the Jacobian --------------------------------------------------------------------------------
-
-
-def by_torch_func(model, free, x):
-    """Return the Jacobian in the free parameters' order, (outputs, rows, size)."""
-    parameters = {name: p.detach() for name, p in model.named_parameters()}
-
-    def outputs(values, row):
-        return functional_call(model, values, (row[None],))[0]
-
-    full = vmap(jacrev(outputs), in_dims=(None, 0))(parameters, x)
-    columns = []
-    for index, part in enumerate(free.parts):
-
-        def named(name, index=index):
-            return full[f"layers.{index}.{name}"].transpose(0, 1)
-
-        edges = named("coefficients")[:, :, part.sources, :, part.targets].permute(1, 2, 0, 3)
-        weight = named("residual_weight")[:, :, part.sources, part.targets][..., None]
-        columns.append(torch.cat([edges, weight], dim=3).flatten(2))
-        columns.append(named("affine")[:, :, part.free])
-        columns.append(named("bias"))
-    return torch.cat(columns, dim=2)
-
-
-# What torch itself says of its own code under vmap.
-@pytest.mark.filterwarnings("ignore:torch.searchsorted.*non-contiguous:UserWarning")
-@pytest.mark.parametrize("grid_eps", [1.0, 0.0])
-def test_the_jacobian_is_that_of_torch_func(grid_eps):
-    model = mixed_network(grid_eps=grid_eps)
-    model.update_grid(normal(100, 3))
-    free = FreeParameters(model)
-    x = normal(7, 3, seed=4)
-    outputs, jacobian = free.jacobian(x)
-    torch.testing.assert_close(outputs, model(x).detach())
-    assert jacobian.shape == (2, 7, free.size)
-    torch.testing.assert_close(jacobian, by_torch_func(model, free, x), rtol=1e-10, atol=1e-10)
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        mixed_network,
-        lambda: KAN([2, 3, 2], residual=None, k=1),
-        lambda: KAN([1, 1], k=5, extrapolation="constant"),
-        lambda: KAN([2, (0, [4]), 1], grid=2),
-    ],
-    ids=["mixed", "no residual", "one edge", "arity 4"],
-)
-def test_the_jacobian_is_that_of_finite_differences(make):
-    model = make()
-    free = FreeParameters(model)
-    x = normal(6, model.input_count, seed=5)
-    _, jacobian = free.jacobian(x)
-    start, step = free.read(), 1e-6
-    for index in range(free.size):
-        outputs = []
-        for sign in (1, -1):
-            moved = start.clone()
-            moved[index] += sign * step
-            free.write(moved)
-            outputs.append(model(x).detach())
-        difference = (outputs[0] - outputs[1]).T / (2 * step)
-        torch.testing.assert_close(jacobian[:, :, index], difference, rtol=1e-6, atol=1e-7)
+# -- free parameters ------------------------------------------------------------------------------
 
 
 def test_free_parameters_are_read_and_written_in_one_order():

@@ -243,7 +243,8 @@ class KANLayer(nn.Module):
         return known[1]
 
     @property
-    def _rule(self) -> kernels.Rule:
+    def rule(self) -> kernels.Rule:
+        """What the layer's splines are, apart from its tensors."""
         return kernels.Rule(self.k, self.uniform, self.extrapolation, self.residual)
 
     @property
@@ -314,18 +315,37 @@ class KANLayer(nn.Module):
                 f"X.to({self.knots.dtype}) or KANLayer(..., dtype={x.dtype})."
             )
         flat = x.reshape(-1, self.in_features)
-        y = kernels.spline_layer(
-            flat,
+        y = self.spline_sums(flat)
+        if self.functions:
+            y = self._with_symbolic(y, flat)
+        return y.reshape(*x.shape[:-1], self.out_features)
+
+    def spline_sums(self, x: Tensor) -> Tensor:
+        """Return the outputs without symbolic edges, for x of shape (rows, inputs)."""
+        return kernels.spline_layer(
+            x,
             self.knots,
             self.coefficients,
             self.residual_weight,
             self.bias,
             self.kind,
-            self._rule,
+            self.rule,
         )
-        if self.functions:
-            y = self._with_symbolic(y, flat)
-        return y.reshape(*x.shape[:-1], self.out_features)
+
+    def spline_gradient(self, x: Tensor, grad: Tensor) -> Tensor:
+        """Return the gradient of x that comes through spline edges, given that of the outputs.
+
+        Not differentiable itself: for derivatives that torch's autograd has no part in.
+        """
+        return kernels.input_gradient(
+            grad,
+            x,
+            self.knots,
+            self.coefficients,
+            self.residual_weight,
+            self.kind,
+            self.rule,
+        )
 
     def mix(self, values: Tensor, x: Tensor) -> Tensor:
         """Return the outputs for x of shape (rows, inputs), given its `feature_values`."""
@@ -341,11 +361,11 @@ class KANLayer(nn.Module):
 
         The basis functions, then the residual if there is one.
         """
-        return kernels.features(x, self.knots, self._rule)[0]
+        return kernels.features(x, self.knots, self.rule)[0]
 
     def features(self, x: Tensor) -> Features:
         """Return the features and their slopes, for x of shape (rows, inputs)."""
-        return Features(*kernels.features(x, self.knots, self._rule, (0, 1)))
+        return Features(*kernels.features(x, self.knots, self.rule, (0, 1)))
 
     def feature_weights(self) -> Tensor:
         """Return every edge's weights on `features`: shape (inputs, features, outputs)."""

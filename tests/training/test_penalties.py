@@ -5,7 +5,7 @@ from torch import Tensor
 from knotwork import KAN, create_dataset
 from knotwork.functions import get
 from knotwork.statistics import network_statistics
-from knotwork.training.jacobian import FreeParameters
+from knotwork.training.parameters import FreeParameters
 from knotwork.training.penalties import (
     DELTA,
     PenaltyWeights,

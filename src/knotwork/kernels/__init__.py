@@ -45,20 +45,38 @@ def spline_layer(
     Tensor of shape (rows, outputs)
     """
     if selection.applies(x, knots):
-        extrapolation = rule.extrapolation
-        if extrapolation == "error":
-            splines.check_inside(x, knots, rule.k)
-            extrapolation = "continue"
-        return operator.evaluate(
-            x,
-            knots,
-            coefficients,
-            residual_weight,
-            bias,
-            kind,
-            rule.k,
-            rule.uniform,
-            extrapolation,
-            rule.residual,
-        )
+        rule = _checked(x, knots, rule)
+        return operator.evaluate(x, knots, coefficients, residual_weight, bias, kind, *rule)
     return reference.forward(x, knots, coefficients, residual_weight, bias, kind, rule)
+
+
+def input_gradient(
+    grad: Tensor,
+    x: Tensor,
+    knots: Tensor,
+    coefficients: Tensor,
+    residual_weight: Tensor | None,
+    kind: Tensor,
+    rule: Rule,
+) -> Tensor:
+    """Return the gradient of `x`, given `grad` of shape (rows, outputs); for no graph of torch's.
+
+    The other parameters are those of `spline_layer`.
+    """
+    if selection.applies(x, knots):
+        rule = _checked(x, knots, rule)
+        return operator.gradients(
+            grad, x, knots, coefficients, residual_weight, kind, *rule, True, False
+        )[0]
+    return reference.input_gradient(grad, x, knots, coefficients, residual_weight, kind, rule)
+
+
+def inside(rule: Rule) -> Rule:
+    """Return the rule for points that lie inside the knots, as the compiled library knows it."""
+    return rule._replace(extrapolation="continue") if rule.extrapolation == "error" else rule
+
+
+def _checked(x: Tensor, knots: Tensor, rule: Rule) -> Rule:
+    if rule.extrapolation == "error":
+        splines.check_inside(x, knots, rule.k)
+    return inside(rule)

@@ -7,9 +7,10 @@ Python's binary interface.  Threads come from torch's own OpenMP, whose entry po
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ctypes import c_int32, c_int64, c_void_p
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ INSTRUCTION_SETS = ("plain", "avx2", "avx512")
 EXTRAPOLATIONS = ("linear", "constant", "continue", "zero")
 RESIDUALS = (None, "silu", "identity", "tanh", "sin")
 DTYPES = (torch.float32, torch.float64)
+_NO_MEMORY = "the compiled kernel found no memory to work in: use smaller batches."
 _NAMES = ("libknotwork.so", "libknotwork.dylib")
 
 
@@ -35,6 +37,45 @@ class _Call(ctypes.Structure):
         *((name, c_void_p) for name in ("kind", "y", "of_x", "of_coefficients", "of_residual")),
         ("of_bias", c_void_p),
     ]
+
+
+class _NormalLayer(ctypes.Structure):
+    """A layer's part in the normal equations, as `struct NormalLayer` has it."""
+
+    _fields_ = [
+        *((name, c_int64) for name in ("inputs", "outputs", "grid")),
+        *((name, c_int32) for name in ("uniform", "extrapolation", "residual", "weighted")),
+        *((name, c_void_p) for name in ("x", "knots", "kind", "slopes")),
+    ]
+
+
+class _Normal(ctypes.Structure):
+    """The normal equations of one output, as `struct Normal` has it."""
+
+    _fields_ = [
+        *((name, c_int64) for name in ("rows", "layers", "others", "locals", "size")),
+        *((name, c_int32) for name in ("order", "threads")),
+        *((name, c_void_p) for name in ("layer", "other", "matrix")),
+    ]
+
+
+class SplineColumns(NamedTuple):
+    """What the columns of a layer's spline edges in a Jacobian are made from.
+
+    Attributes
+    ----------
+    x : Tensor of shape (rows, inputs)
+    slopes : Tensor of shape (rows, outputs)
+        Derivative of the network's output by each of the layer's sums.
+    knots, kind, rule
+        The layer's.
+    """
+
+    x: Tensor
+    slopes: Tensor
+    knots: Tensor
+    kind: Tensor
+    rule: Rule
 
 
 class Library:
@@ -54,6 +95,8 @@ class Library:
         self._library = ctypes.CDLL(str(path))
         self._run = self._library.knotwork_run
         self._run.argtypes = [c_void_p, ctypes.c_int, ctypes.c_int]
+        self._normal = self._library.knotwork_normal
+        self._normal.argtypes = [c_void_p, ctypes.c_int]
         self.best: int = self._library.knotwork_best_set()
         self.threaded = self._share_threads()
 
@@ -105,9 +148,76 @@ class Library:
             *map(_pointer, gradients or ()),
         )
         if self._run(ctypes.addressof(call), instruction_set, x.dtype == torch.float64):
-            raise MemoryError(
-                "the compiled kernel found no memory to work in: use smaller batches."
+            raise MemoryError(_NO_MEMORY)
+
+    def add_normal_equations(
+        self,
+        instruction_set: int,
+        layers: Sequence[SplineColumns],
+        others: Tensor,
+        matrix: Tensor,
+        coefficients: int,
+    ) -> None:
+        """Add J'J to the upper triangle of `matrix`; in place.
+
+        The columns of J are the coefficients of all spline edges, layer after layer and in each in
+        the order (input, output), the weights of their residuals, and `others`.  All tensors are
+        on the CPU and of float64, but for `kind` (uint8).
+
+        Parameters
+        ----------
+        instruction_set : int
+        layers : sequence of SplineColumns
+            All of the same order k.
+        others : Tensor of shape (rows, columns)
+        matrix : Tensor of shape (size, size), contiguous
+        coefficients : int
+            How many columns are those of coefficients.
+        """
+        # Named, so that copies made here live until the call is over.
+        held = [
+            SplineColumns(
+                layer.x.contiguous(),
+                layer.slopes.contiguous(),
+                layer.knots.contiguous(),
+                layer.kind.contiguous(),
+                layer.rule,
             )
+            for layer in layers
+        ]
+        entries = (_NormalLayer * len(held))(
+            *(
+                _NormalLayer(
+                    layer.x.shape[1],
+                    layer.slopes.shape[1],
+                    layer.knots.shape[1] - 2 * layer.rule.k - 1,
+                    layer.rule.uniform,
+                    EXTRAPOLATIONS.index(layer.rule.extrapolation),
+                    RESIDUALS.index(layer.rule.residual),
+                    layer.rule.residual is not None,
+                    layer.x.data_ptr(),
+                    layer.knots.data_ptr(),
+                    layer.kind.data_ptr(),
+                    layer.slopes.data_ptr(),
+                )
+                for layer in held
+            )
+        )
+        others = others.contiguous()
+        call = _Normal(
+            len(others),
+            len(held),
+            others.shape[1],
+            coefficients,
+            len(matrix),
+            held[0].rule.k,
+            torch.get_num_threads() if self.threaded else 1,
+            ctypes.addressof(entries),
+            others.data_ptr(),
+            matrix.data_ptr(),
+        )
+        if self._normal(ctypes.addressof(call), instruction_set):
+            raise MemoryError(_NO_MEMORY)
 
 
 def _pointer(tensor: Tensor | None) -> int | None:

@@ -78,7 +78,7 @@ def _gradients(
     )
 
 
-def _backward(
+def gradients(
     grad: Tensor,
     x: Tensor,
     knots: Tensor,
@@ -87,6 +87,7 @@ def _backward(
     kind: Tensor,
     *arguments: Any,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Compute what the operation `spline_layer_backward` is defined to, past torch's dispatcher."""
     *rule, of_input, of_weights = arguments
     # Without rows nothing is written into the weights' gradients.
     make = x.new_empty if x.shape[0] else x.new_zeros
@@ -181,7 +182,7 @@ def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     of_weights = any(ctx.needs_input_grad[2:5])
     # A graph of the gradient is only wanted for second derivatives.
     watched = torch.is_grad_enabled() or _watched(grad)
-    operation = spline_layer_backward if watched else _backward
+    operation = spline_layer_backward if watched else gradients
     of_x, of_coefficients, of_residual, of_bias = operation(
         grad, x, knots, coefficients, residual_weight, kind, *ctx.rule, of_input, of_weights
     )
@@ -248,7 +249,7 @@ def _map_backward(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> t
 
 
 library.impl("spline_layer", _forward, "CPU")
-library.impl("spline_layer_backward", _backward, "CPU")
+library.impl("spline_layer_backward", gradients, "CPU")
 torch.library.register_fake("knotwork::spline_layer", _fake_forward, lib=library)
 torch.library.register_fake("knotwork::spline_layer_backward", _fake_backward, lib=library)
 torch.library.register_autograd(

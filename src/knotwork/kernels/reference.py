@@ -97,10 +97,29 @@ def backward(
     """Return the gradients of x, coefficients, residual weights and bias, given that of `y`."""
     values, slopes = features(x, knots, rule, (0, 1))
     weights = feature_weights(coefficients, residual_weight, kind)
-    of_x = (torch.einsum("no,ifo->nif", grad, weights) * slopes).sum(dim=2)
+    of_x = _pulled_back(grad, weights, slopes)
     of_weights = torch.einsum("nif,no->ifo", values, grad)
     of_coefficients, of_residual = split(of_weights, residual_weight, kind)
     return of_x, of_coefficients, of_residual, grad.sum(dim=0)
+
+
+def input_gradient(
+    grad: Tensor,
+    x: Tensor,
+    knots: Tensor,
+    coefficients: Tensor,
+    residual_weight: Tensor | None,
+    kind: Tensor,
+    rule: Rule,
+) -> Tensor:
+    """Return the gradient of x alone."""
+    (slopes,) = features(x, knots, rule, (1,))
+    return _pulled_back(grad, feature_weights(coefficients, residual_weight, kind), slopes)
+
+
+def _pulled_back(grad: Tensor, weights: Tensor, slopes: Tensor) -> Tensor:
+    # The weights first, so that rows x edges is never formed.
+    return (torch.einsum("no,ifo->nif", grad, weights) * slopes).sum(dim=2)
 
 
 def split(

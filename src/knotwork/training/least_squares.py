@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 
 from ..network import KAN
-from .batches import Batches, block_rows
-from .jacobian import FreeParameters
+from .batches import Batches
 from .levenberg_marquardt import LeastSquaresProblem
 from .losses import total_weight
+from .normal_equations import normal_equations
+from .parameters import FreeParameters
 from .penalties import QuadraticPenalty
+from .sensitivities import backward, forward
 
 
 class NetworkLeastSquares:
@@ -85,24 +87,20 @@ class NetworkLeastSquares:
     @torch.no_grad()
     def normal_equations(self) -> tuple[float, Tensor, Tensor]:
         """Return the objective, its gradient and the Gauss-Newton matrix."""
-        size = self.parameters.size
-        matrix = torch.zeros(size, size, dtype=torch.float64, device=self.model.device)
-        gradient = torch.zeros(size, dtype=torch.float64, device=self.model.device)
-        squares = total = 0.0
-        rows = block_rows(size * self.model.output_count)
+        sums = normal_equations(self.parameters)
+        total = 0.0
         for whole in self.batches:
-            for batch in whole.blocks(rows):
+            for batch in whole.blocks(sums.rows):
                 total += total_weight(batch)
-                outputs, jacobian = self.parameters.jacobian(batch.inputs)
+                sweeps, outputs = forward(self.parameters, batch.inputs)
                 residual = outputs - batch.targets
-                if batch.weights is not None:
-                    root = batch.weights.sqrt()[:, None]
-                    residual, jacobian = residual * root, jacobian * root
-                squares += float(residual.square().sum())
+                root = None if batch.weights is None else batch.weights.sqrt()[:, None]
+                residual = residual if root is None else residual * root
                 for output in range(self.model.output_count):
-                    columns = jacobian[output]
-                    matrix.addmm_(columns.T, columns)
-                    gradient.addmv_(columns.T, residual[:, output])
+                    slopes = backward(self.model, sweeps, output)
+                    slopes = slopes if root is None else [slope * root for slope in slopes]
+                    sums.add(sweeps, slopes, residual[:, output])
+        squares, gradient, matrix = sums.total()
         scale = self._scale(total)
         matrix *= scale
         gradient *= scale

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from torch import nn
 
 from ..network import KAN
-from .jacobian import FreeParameters
+from .parameters import FreeParameters
 
 # Rows over which the spread of edges is measured.
 STATISTICS_ROWS = 4096

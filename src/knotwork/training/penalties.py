@@ -24,7 +24,7 @@ from torch import Tensor
 from .. import splines
 from ..network import KAN
 from ..statistics import LayerStatistics, network_statistics, positive, traced_statistics
-from .jacobian import FreeParameters, LayerParameters
+from .parameters import FreeParameters, LayerParameters
 
 DELTA = 0.03
 

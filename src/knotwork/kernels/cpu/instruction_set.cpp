@@ -1,5 +1,6 @@
 // The layer for one instruction set, KNOTWORK_SET; compiled once for each.
 #include "layer.hpp"
+#include "normal.hpp"
 
 namespace knotwork::KNOTWORK_SET {
 
@@ -15,6 +16,17 @@ template <class T> static bool run_order(const Call& call, int64_t start, int64_
         case 3: return run<T, 3>(call, start, end);
         case 4: return run<T, 4>(call, start, end);
         case 5: return run<T, 5>(call, start, end);
+    }
+    return false;
+}
+
+bool run_normal(const Normal& call) {
+    switch (call.order) {
+        case 1: return normal<1>(call);
+        case 2: return normal<2>(call);
+        case 3: return normal<3>(call);
+        case 4: return normal<4>(call);
+        case 5: return normal<5>(call);
     }
     return false;
 }

@@ -10,6 +10,7 @@ namespace knotwork {
     namespace SET {                                           \
     bool run_float(const Call&, int64_t start, int64_t end);  \
     bool run_double(const Call&, int64_t start, int64_t end); \
+    bool run_normal(const Normal&);                           \
     }
 KNOTWORK_DECLARE(plain)
 #ifdef KNOTWORK_X86
@@ -86,6 +87,12 @@ char* workspace(int64_t bytes) {
     return static_cast<char*>(kept.memory);
 }
 
+char* allocate(int64_t bytes) {
+    return static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
+}
+
+void release(char* memory) { std::free(memory); }
+
 void parallel(int threads, int count, void (*task)(void*, int), void* data) {
     Tasks tasks{task, data, count, {0}};
     if (threads > 1 && count > 1 && openmp)
@@ -129,5 +136,15 @@ int knotwork_run(const knotwork::Call* call, int set, int wide) {
                   {false}};
     parallel(int(threads), shares.count, run_share, &shares);
     return shares.failed;
+}
+
+// Adds to the matrix of the normal equations.  Returns 0, or 1 if memory ran out.
+int knotwork_normal(const knotwork::Normal* call, int set) {
+    using namespace knotwork;
+#ifdef KNOTWORK_X86
+    if (set == AVX512) return !avx512::run_normal(*call);
+    if (set == AVX2) return !avx2::run_normal(*call);
+#endif
+    return !plain::run_normal(*call);
 }
 }

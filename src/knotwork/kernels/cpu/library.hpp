@@ -22,8 +22,33 @@ struct Call {
     void* grad_bias;           // as bias
 };
 
+// A layer's part in the normal equations; all in float64.
+struct NormalLayer {
+    int64_t inputs, outputs, grid;
+    int32_t uniform, extrapolation, residual, weighted;  // weighted: residuals have weights
+    const double* x;      // (rows, inputs)
+    const double* knots;  // (inputs, grid + 2 order + 1)
+    const uint8_t* kind;  // (inputs, outputs): 1 where the edge is a spline
+    const double* slopes; // (rows, outputs): derivative of the network's output by the layer's sums
+};
+
+// The normal equations of one output of a network.
+struct Normal {
+    int64_t rows, layers, others;
+    int64_t locals;  // coefficients of all spline edges
+    int64_t size;    // of the matrix: coefficients, weights of residuals, others
+    int32_t order, threads;
+    const NormalLayer* layer;
+    const double* other;  // (rows, others): columns that are given
+    double* matrix;       // (size, size): its upper triangle is added to
+};
+
 // Memory of this thread, kept for the next call; aligned to 64 bytes.
 char* workspace(int64_t bytes);
+
+// Other memory, aligned to 64 bytes; null if there is none.
+char* allocate(int64_t bytes);
+void release(char* memory);
 
 // Runs task(data, 0) to task(data, count - 1) in up to so many threads of torch's own pool.
 void parallel(int threads, int count, void (*task)(void*, int), void* data);
