@@ -314,11 +314,11 @@ class KANLayer(nn.Module):
                 f"X is {x.dtype}, but the layer is {self.knots.dtype}: use "
                 f"X.to({self.knots.dtype}) or KANLayer(..., dtype={x.dtype})."
             )
-        flat = x.reshape(-1, self.in_features)
+        flat = x if x.dim() == 2 else x.reshape(-1, self.in_features)
         y = self.spline_sums(flat)
         if self.functions:
             y = self._with_symbolic(y, flat)
-        return y.reshape(*x.shape[:-1], self.out_features)
+        return y if x.dim() == 2 else y.reshape(*x.shape[:-1], self.out_features)
 
     def spline_sums(self, x: Tensor) -> Tensor:
         """Return the outputs without symbolic edges, for x of shape (rows, inputs)."""

@@ -36,6 +36,8 @@ _LONGEST = 10
 _LONGEST_UNTOLD = 5
 _FAR_BEHIND = 3.0
 _AS_GOOD = 1.1
+# The share of rows that a formula must not live by alone.
+_FURTHEST = 0.01
 # A part of what is left this large that a network still predicts speaks against a formula.
 _LEFT = 0.05
 # The network that is fitted to what is left may take so long.
@@ -109,7 +111,7 @@ def judge(
             f"it reproduces every row to {max(fit.rmse, error):.1g} of the target's spread.",
         )
     tests.append(correlation_test(fit.predict(X), held))
-    saved = -len(problem.y) * float(np.log(max(fit.rmse, 1e-12))) - NATS * size
+    saved = _saved(problem, fit, size)
     plain = _plain_test(problem, fit, size)
     if min(*tests, plain) > _SIGNIFICANT and saved < _SEARCH_NATS:
         return _verdict(
@@ -141,6 +143,22 @@ def judge(
 
 def _verdict(text: str, *reasons: str) -> Verdict:
     return Verdict(text, reasons)
+
+
+def _saved(problem: Problem, fit: Fit, size: int) -> float:
+    """Return how much shorter than by their mean the rows are described by a formula, in nats.
+
+    So it must be without the rows furthest from the mean, too: a spike that hits one outlier is
+    worth nothing for all others.
+    """
+    y, predicted = problem.y, fit.predict(problem.X)
+    usual = np.argsort(np.abs(y - y.mean()))[: len(y) - max(1, round(_FURTHEST * len(y)))]
+    errors = (fit.rmse, relative_error(predicted[usual], y[usual]))
+    counts = (len(y), len(usual))
+    return min(
+        -count * float(np.log(max(error, 1e-12))) - NATS * size
+        for count, error in zip(counts, errors, strict=True)
+    )
 
 
 def _plain_test(problem: Problem, fit: Fit, size: int) -> float:

@@ -164,7 +164,9 @@ def _watched(tensor: Tensor) -> bool:
 
 def evaluate(x: Tensor, *others: Any) -> Tensor:
     """Evaluate the layer; the arguments are those of the operation."""
-    return spline_layer(x, *others) if _watched(x) else _Direct.apply(x, *others)
+    if _watched(x):
+        return spline_layer(x, *others)
+    return _Direct.apply(x, *others) if torch.is_grad_enabled() else _forward(x, *others)
 
 
 # -- derivatives -----------------------------------------------------------------------------------

@@ -74,7 +74,8 @@ class NetworkLeastSquares:
         """Evaluate the objective without penalties."""
         squares = total = 0.0
         for batch in self.batches:
-            error = (self.model(batch.inputs) - batch.targets).square().sum(dim=1)
+            _, outputs = forward(self.parameters, batch.inputs)
+            error = (outputs - batch.targets).square().sum(dim=1)
             squares += float(error.sum() if batch.weights is None else error @ batch.weights)
             total += total_weight(batch)
         return 0.5 * squares * self._scale(total)

@@ -139,15 +139,17 @@ template <int K> static bool edge_rows(const Rows<K>& r, int64_t edge) {
     std::memset(sums, 0, size_t(count * pitch) * sizeof(double));
     const int64_t edges = r.edges, plain = r.plain;
     for (int64_t n = 0; n < r.rows; n++) {
-        const double* own = r.local + (n * edges + edge) * L;
+        const double* other = r.local + (n * edges + edge) * L;
         const int32_t* place = r.place + n * edges;
         double* row = sums + (place[edge] - begin) * pitch;
-        const double* other = own;
+        // Copied, as the compiler cannot know that writing to the sums leaves it alone.
+        double own[K + 1];
+        for (int a = 0; a <= K; a++) own[a] = other[a];
         for (int64_t f = edge; f < edges; f++, other += L) {
             const Lanes values = *reinterpret_cast<const Lanes*>(other);
             double* to = row + (place[f] - begin);
-            for (int a = 0; a <= K; a++)
-                *reinterpret_cast<Lanes*>(to + a * pitch) += own[a] * values;
+            for (int a = 0; a <= K; a++, to += pitch)
+                *reinterpret_cast<Lanes*>(to) += own[a] * values;
         }
         const double* columns = r.columns + n * plain;
         double* to = row + locals + L;
