@@ -93,7 +93,8 @@ def choose_smoothness(problem: NetworkLeastSquares, x: torch.Tensor) -> Choice:
         right = -(gradient + strength * pull) / scale
         move = torch.cholesky_solve(right[:, None], factor)[:, 0] / scale
         squares = 2 * objective + 2 * float(gradient @ move) + float(move @ matrix @ move)
-        freedom = torch.cholesky_solve(matrix / scale / scale[:, None], factor).diagonal().sum()
+        # The trace of a product of symmetric matrices, of which only the sum is needed.
+        freedom = (torch.cholesky_inverse(factor) * (matrix / scale / scale[:, None])).sum()
         left = 1 - float(freedom) / rows
         if left >= _LEAST_FREEDOM_LEFT and squares > 0:
             criteria[exponent] = squares / left**2
