@@ -20,7 +20,7 @@ from ..sparsity import attribute, prune
 from ..statistics import network_statistics
 from ..training.polish import polish, relative_loss
 from .rounding import round_constants
-from .snapping import COST_FACTOR, EXACT, EdgeKey, network_cost, snap, spline_edges
+from .snapping import COST_FACTOR, EXACT, EdgeKey, network_cost, snap, snap_at_once, spline_edges
 
 # Sparsity strengths gone through, weak to strong, and the steps at each.
 _LADDER = (1e-4, 3e-4, 1e-3)
@@ -31,6 +31,8 @@ _FINAL_STEPS = 100
 # What makes a trained network worth snapping at once: a small loss and few edges.
 _PROMISING_LOSS = 1e-4
 _PROMISING_EDGES = 6
+# The share of a loss that finer splines leave if it was their misfit and not noise.
+_MISFIT = 0.5
 # A loss up to this many times that of finer splines may be noise.
 _AT_THE_FLOOR = 1.5
 # Cost that an edge is expected to have once it is a function.
@@ -193,8 +195,10 @@ def _best_of_starts(
     pool = [_from_given(model, samples)]
     if not spline_edges(model):
         return _finish(pool[0].model, samples, pool[0]), 0
-    floor = math.inf
-    tries, best = 0, None
+    exact, tries = _exact_at_once(model, pool, samples, functions, restarts)
+    if exact is not None:
+        return exact, tries
+    floor, best = math.inf, None
     while True:
         # Cheap training comes before costly snapping: look for a start that promises a formula.
         while tries < restarts and not any(trained.promising for trained in pool):
@@ -215,6 +219,35 @@ def _best_of_starts(
             break
     assert best is not None
     return best, tries
+
+
+def _exact_at_once(
+    model: KAN,
+    pool: list[_Trained],
+    samples: Samples,
+    functions: Sequence[SymbolicFunction],
+    restarts: int,
+) -> tuple[_Snapped | None, int]:
+    """Try the given network and fresh starts, which join the pool, for a quick exact end.
+
+    Where finer splines are no better there is noise, and nothing can be exact.
+    """
+    tries = 0
+    while True:
+        start = pool[-1]
+        if start.promising:
+            if _noise_floor(start, samples) > _MISFIT * start.loss:
+                break
+            found = snap_at_once(start.model, samples, functions)
+            if found is not None:
+                snapped = _finish(found, samples, start)
+                if snapped.exact:
+                    return snapped, tries
+        if tries >= restarts:
+            break
+        tries += 1
+        pool.append(_from_fresh(model, samples, model.seed + tries))
+    return None, tries
 
 
 def _dataset(model: KAN, data: Any) -> Dataset:
