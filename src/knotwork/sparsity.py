@@ -249,11 +249,11 @@ def _drop_idle_nodes(model: KAN) -> list[tuple[int, int]]:
     for level, mask in enumerate(alive):
         # A layer of nodes cannot be empty: a constant network keeps one idle node.
         kept = mask.nonzero()[:, 0].tolist() or [0]
-        _keep_nodes(model, level, kept)
+        keep_nodes(model, level, kept)
     return gone
 
 
-def _keep_nodes(model: KAN, level: int, kept: list[int]) -> None:
+def keep_nodes(model: KAN, level: int, kept: list[int]) -> None:
     """Keep only these nodes behind layer `level`; in place."""
     nodes = model.nodes[level]
     if len(kept) == nodes.count:

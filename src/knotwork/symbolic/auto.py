@@ -14,9 +14,9 @@ from .._threads import SMALL_WORK, one_thread
 from ..data import Dataset, Samples, as_dataset
 from ..functions import SymbolicFunction, resolve
 from ..knots import varies
-from ..layers import ABSENT
+from ..layers import ABSENT, SPLINE
 from ..network import KAN
-from ..sparsity import attribute, prune
+from ..sparsity import attribute, keep_nodes, prune
 from ..statistics import network_statistics
 from ..training.polish import polish, relative_loss
 from .rounding import round_constants
@@ -58,7 +58,7 @@ class SnapReport:
     spline_rmse, symbolic_rmse : float
         Training RMSE relative to the targets' spread, with splines and with functions.
     restarts : int
-        Fresh starts that were tried because the network as it was did not turn symbolic well.
+        Fresh starts that were trained because the network as it was did not turn symbolic well.
     """
 
     functions: dict[EdgeKey, str]
@@ -72,7 +72,7 @@ class SnapReport:
             f"relative RMSE {self.spline_rmse:.2g} with splines, {self.symbolic_rmse:.2g} symbolic"
         )
         if self.restarts:
-            lines.append(f"after {self.restarts} fresh starts of the same shape")
+            lines.append(f"after {self.restarts} fresh starts of the same shape or a narrower one")
         return "\n".join(lines)
 
 
@@ -115,7 +115,11 @@ class _Snapped:
     def agrees(self, other: _Snapped) -> bool:
         """Tell whether both found the same functions, layer by layer, and fit alike."""
         same = _names_by_layer(self.model) == _names_by_layer(other.model)
-        return same and self.loss <= 1.1 * other.loss and other.loss <= 1.1 * self.loss
+        return same and _alike(self.loss, other.loss)
+
+
+def _alike(loss: float, other: float) -> bool:
+    return loss <= 1.1 * other and other <= 1.1 * loss
 
 
 def _names_by_layer(model: KAN) -> list[list[str]]:
@@ -138,7 +142,8 @@ def auto_symbolic(
     everything else again after every choice (see `knotwork.symbolic.snapping`); constants are
     fitted to rounding error and made nicer where the loss allows.  Where the network as it is
     does not clearly turn into the right functions, it is first made sparser, and then started
-    afresh a few times in the same shape, until the loss is rounding error or two starts agree.
+    afresh a few times in the same shape or a narrower one, until the loss is rounding error or two
+    starts agree.
 
     Parameters
     ----------
@@ -215,7 +220,8 @@ def _best_of_starts(
             break
         if best is None or snapped.worth < best.worth:
             best = snapped
-        if best.exact or tries >= restarts:
+        hopeless = not any(trained.promising for trained in pool)
+        if best.exact or (tries >= restarts and hopeless):
             break
     assert best is not None
     return best, tries
@@ -230,14 +236,19 @@ def _exact_at_once(
 ) -> tuple[_Snapped | None, int]:
     """Try the given network and fresh starts, which join the pool, for a quick exact end.
 
-    Where finer splines are no better there is noise, and nothing can be exact.
+    Starts have one hidden node in every layer, then two, up to the network's own shape.  Where
+    finer splines are no better, and so with two starts that fit alike, there is noise, and nothing
+    can be exact.
     """
-    tries = 0
+    tries, most = 0, max((nodes.sums for nodes in model.nodes[:-1]), default=0)
+    floors: list[float] = []
     while True:
         start = pool[-1]
-        if start.promising:
-            if _noise_floor(start, samples) > _MISFIT * start.loss:
+        if _noise_floor(start, samples) > _MISFIT * start.loss:
+            if any(_alike(start.loss, floor) for floor in floors):
                 break
+            floors.append(start.loss)
+        elif start.promising:
             found = snap_at_once(start.model, samples, functions)
             if found is not None:
                 snapped = _finish(found, samples, start)
@@ -246,8 +257,22 @@ def _exact_at_once(
         if tries >= restarts:
             break
         tries += 1
-        pool.append(_from_fresh(model, samples, model.seed + tries))
+        shape = _narrowed(model, tries) if tries < most else model
+        pool.append(_from_fresh(shape, samples, model.seed + tries))
     return None, tries
+
+
+def _narrowed(model: KAN, hidden: int) -> KAN:
+    """Return the network with no more than so many sums in every hidden layer, all edges back."""
+    narrow = model.copy()
+    for level in range(model.depth):
+        kind = narrow.layer(level).kind
+        kind[(kind != ABSENT).any(dim=1)] = SPLINE
+    _forget(narrow)
+    for level, nodes in enumerate(model.nodes[:-1]):
+        sums = range(min(hidden, nodes.sums))
+        keep_nodes(narrow, level, [*sums, *range(nodes.sums, nodes.count)])
+    return narrow
 
 
 def _dataset(model: KAN, data: Any) -> Dataset:

@@ -1,10 +1,11 @@
 """In-context snapping: turning a whole network symbolic, judged on the network's own loss.
 
-Unless all edges snapped at once turn out exact, they are snapped one by one.  At each step the edges that single functions describe best
-are tried, each with its best few functions; everything that is still free, the remaining splines
-and all constants, is fitted again jointly; and a beam of the best networks goes on.  A choice that
-turns out wrong is outlived by others.  On clean data the loss falls to rounding error only when
-every function is right, which is the surest test there is.
+All edges are snapped at once only where that turns out exact.  Otherwise they are snapped one by
+one: at each step the edges that single functions describe best are tried, each with its best few
+functions; everything that is still free, the remaining splines and all constants, is fitted again
+jointly; and a beam of the best networks goes on.  A choice that turns out wrong is outlived by
+others.  On clean data the loss falls to rounding error only when every function is right, which is
+the surest test there is.
 
 The idea of judging candidates in context: F. Sovrano et al., arXiv 2603.15250.
 """
@@ -25,6 +26,7 @@ from ..network import KAN
 from ..training.polish import polish, relative_loss
 from .edge_fit import EdgeFit
 from .edges import fit_layer_edges, place
+from .gauge import fix_gauge
 
 _BEAM = 4
 _EDGES_TRIED = 2
@@ -32,8 +34,8 @@ _FUNCTIONS_TRIED = 3
 _JOINT_STEPS = 15
 # Choices for all edges together that are tried, and the share that three steps in a row must gain
 # for the next: what is right converges quadratically.
-_CHOICES_AT_ONCE = 4
-_HURRIED = 0.3
+_CHOICES_AT_ONCE = 6
+_HURRIED = 0.1
 _FINAL_STEPS = 100
 # Each unit of a function's cost must lower the loss by this factor.
 COST_FACTOR = 1.1
@@ -126,6 +128,8 @@ def snap(model: KAN, samples: Samples, functions: Sequence[SymbolicFunction]) ->
                 place(trial, *key, fit)
                 if network_cost(trial) >= enough:
                     continue
+                if not spline_edges(trial):
+                    fix_gauge(trial)
                 loss = polish(trial, few, _JOINT_STEPS)
                 new = _State(trial, loss, chosen, distrust(trial, few))
                 if loss <= EXACT and not spline_edges(trial):
@@ -145,9 +149,7 @@ def snap(model: KAN, samples: Samples, functions: Sequence[SymbolicFunction]) ->
     return min(finished, key=lambda state: state.worth).model
 
 
-def snap_at_once(
-    model: KAN, samples: Samples, functions: Sequence[SymbolicFunction]
-) -> KAN | None:
+def snap_at_once(model: KAN, samples: Samples, functions: Sequence[SymbolicFunction]) -> KAN | None:
     """Return a network with functions on all edges if that makes it exact, None otherwise.
 
     Every edge gets the function that describes it best, or one of the next, all edges together.
@@ -171,6 +173,8 @@ def snap_at_once(
         trial = model.copy()
         for (key, _), fit in zip(fits, choice, strict=True):
             place(trial, *key, fit)
+        # Constants that can stand in for each other, of sizes far apart, would hold the fit back.
+        fix_gauge(trial)
         if polish(trial, few, _FINAL_STEPS, tolerance=_HURRIED, follow=False) <= EXACT:
             return trial
     return None
