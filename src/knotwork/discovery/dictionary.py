@@ -122,6 +122,17 @@ class Dictionary:
         """Whether there are so few columns that not any target lies in their span."""
         return self.values.shape[1] <= _TELLING * len(self.values)
 
+    def simplest(self) -> Dictionary:
+        """Return the dictionary of the simplest terms only, so few that it tells."""
+        kept = np.sort(np.argsort(self.costs, kind="stable")[: int(_TELLING * len(self.values))])
+        return Dictionary(
+            self.functions,
+            self.choices[kept],
+            self.below[kept],
+            self.values[:, kept],
+            self.costs[kept],
+        )
+
     @cached_property
     def _basis(self) -> Array:
         norms = np.linalg.norm(self.values, axis=0)

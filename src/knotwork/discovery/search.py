@@ -55,6 +55,8 @@ _CLEAR = 5e-3
 _MOST_VARYING = 4
 # Of the ways in which a task comes apart so many are tried.
 _MOST_SPLITS = 3
+# With networks this far off, laws of scaling are blurred: short sums are looked at before them.
+_NOISY = 0.05
 # An input that does so little beside others is left out at first.
 _IDLE = 0.1
 
@@ -143,6 +145,9 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
         problem.networks = surrogates
     task = replace(task, error=surrogates[0].error, rmse=min(s.rmse for s in surrogates))
     _stop_at_noise(problem, _SHORT)
+    if task.depth == 0 and task.rmse > _NOISY:
+        near_sums(task, problem, settings)
+        _stop_at_noise(problem, _SHORT)
     tried: list[Reduction] = []
     for reduction in problem.proposals if task.depth == 0 else ():
         smaller = _reduced(task, reduction)

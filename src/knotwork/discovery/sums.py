@@ -72,6 +72,10 @@ def _places(task: Task, problem: Problem, settings: Settings, *, telling: bool) 
         problem.clock.check()
         plain = Dictionary.of(task.symbols, X, rich=rich, allowed=settings.names)
         if telling and not plain.telling:
+            # Its simplest columns, as many as can be told apart.
+            simplest = plain.simplest()
+            for transform, target in transforms:
+                yield _Place(simplest, transform, target)
             return
         divided = rich <= _RICHEST_QUOTIENTS.get(count, -1)
         for transform, target in transforms:
