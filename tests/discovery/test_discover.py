@@ -201,6 +201,22 @@ def test_symmetries_bring_in_no_function_that_was_not_asked_for():
         assert not formula.expression.has(sympy.exp, sympy.log)
 
 
+def test_a_sum_of_four_inputs_is_found_through_noise():
+    rng = np.random.default_rng(0)
+    rows = rng.uniform(1, 3, (1000, 4))
+    truth = rows[:, 0] * np.sin(rows[:, 1]) + rows[:, 2] / rows[:, 3]
+    found = search(rows, truth + 0.1 * rng.normal(size=1000))
+    assert found.verdict == "formula"
+    assert np.abs(found.best.predict(rows) - truth).max() < 0.03
+
+
+def test_one_outlier_is_no_law():
+    rng = np.random.default_rng(1)
+    x, y = rng.uniform(0, 1, (600, 1)), rng.standard_t(1.5, 600)
+    y[np.abs(y).argmax()] *= 5
+    assert search(x, y, budget=20).verdict == "no signal"
+
+
 def test_a_coefficient_that_varies_is_found():
     found = search(X, c * np.tan(a / 3) - b * c**2 / np.cos(a / 3) ** 2, budget=30)
     assert found.verdict == "formula"

@@ -64,3 +64,14 @@ def test_columns_are_the_products_that_their_terms_say():
         values = Tape(dictionary.factor(column), symbols[:2]).values(X[:, :2])
         below = c if dictionary.below[column] else 1.0
         np.testing.assert_allclose(values * below, dictionary.values[:, column])
+
+
+def test_the_simplest_columns_of_a_dictionary_tell():
+    whole = Dictionary.of(symbols, X, rich=2)
+    simplest = whole.simplest()
+    assert not whole.telling
+    assert simplest.telling
+    assert simplest.costs.max() <= np.sort(whole.costs)[len(simplest.costs)]
+    terms = [simplest.factor(column) for column in range(len(simplest.costs))]
+    assert set(terms) <= {whole.factor(column) for column in range(len(whole.costs))}
+    assert {x, y, z, x * y, sympy.sin(x)} <= set(terms)
