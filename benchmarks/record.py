@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,13 @@ def machine() -> dict[str, Any]:
         "knotwork": knotwork.__version__,
         "threads": torch.get_num_threads(),
     }
+
+
+def exponent(x: Sequence[float], y: Sequence[float]) -> float:
+    """Return the slope of log y over log x, by least squares; nan for fewer than two points."""
+    if len(x) < 2:
+        return math.nan
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
 def write(name: str, figures: dict[str, Any]) -> Path:

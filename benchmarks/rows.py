@@ -11,12 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import subprocess
 import sys
 from typing import Any
-
-import torch
 
 import record
 
@@ -52,15 +49,6 @@ def run(rows: int, threads: int) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def exponent(results: list[dict[str, Any]]) -> float:
-    """Return the slope of log seconds over log rows from 10^4 rows on."""
-    large = [entry for entry in results if entry["rows"] >= 10_000]
-    x = torch.tensor([math.log(entry["rows"]) for entry in large], dtype=torch.float64)
-    y = torch.tensor([math.log(entry["seconds"]) for entry in large], dtype=torch.float64)
-    centred = x - x.mean()
-    return float(centred @ y / (centred @ centred)) if len(large) > 1 else math.nan
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true")
@@ -76,7 +64,8 @@ def main() -> None:
             f"{last['data_mib']:.0f})",
             flush=True,
         )
-    slope = exponent(results)
+    large = [entry for entry in results if entry["rows"] >= 10_000]
+    slope = record.exponent([e["rows"] for e in large], [e["seconds"] for e in large])
     print(f"seconds grow as rows to the power {slope:.3f}")
     if not given.short:
         figures = {"steps": STEPS, "threads": given.threads, "exponent": slope, "results": results}

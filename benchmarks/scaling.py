@@ -232,12 +232,7 @@ def slope(medians: list[Row]) -> float:
     """Return the exponent of the error in the grid, fitted down to the floor that was reached."""
     floor = 5 * min((row["inside"] for row in medians), default=math.nan)
     falling = [row for row in medians if row["inside"] > floor and "grid" in row]
-    if len(falling) < 2:
-        return math.nan
-    x = torch.tensor([math.log(row["grid"]) for row in falling])
-    y = torch.tensor([math.log(row["inside"]) for row in falling])
-    centred = x - x.mean()
-    return float(centred @ (y - y.mean()) / (centred @ centred))
+    return record.exponent([row["grid"] for row in falling], [row["inside"] for row in falling])
 
 
 def show(rows: list[Row]) -> list[Row]:

@@ -3,13 +3,9 @@
 import torch
 
 from knotwork import KANLayer, kernels
-from knotwork.kernels.backends import selection
-from knotwork.kernels.compiled import INSTRUCTION_SETS
 from knotwork.knots import adaptive_breaks, extend_knots
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
-BEST = -1 if selection.library is None else selection.library.best
-COMPILED = INSTRUCTION_SETS[: BEST + 1]
 
 
 def source(seed=0):

@@ -4,11 +4,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from problems import COMPILED, assert_backends_agree, layer_of, rows_for
+from problems import assert_backends_agree, layer_of, rows_for
 
+from compiled import COMPILED, needs_library
 from knotwork import kernels
 
-pytestmark = pytest.mark.skipif(not COMPILED, reason="installed without compiled kernels")
+pytestmark = needs_library
 
 each_set = pytest.mark.parametrize("backend", COMPILED)
 each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
@@ -104,7 +105,7 @@ def test_huge_points_have_the_residual_of_huge_points(backend):
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.skipif(not COMPILED, reason="installed without compiled kernels")
+@needs_library
 @pytest.mark.parametrize("threads", [2, 3])
 def test_threads_do_not_change_the_results(threads):
     layer = layer_of(7, 65, 5)

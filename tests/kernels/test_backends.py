@@ -7,13 +7,12 @@ import warnings
 
 import pytest
 import torch
-from problems import COMPILED, layer_of, rows_for
+from problems import layer_of, rows_for
 
+from compiled import needs_library
 from knotwork import kernels
 from knotwork.kernels.backends import Selection, selection
 from knotwork.kernels.compiled import load
-
-needs_library = pytest.mark.skipif(not COMPILED, reason="installed without compiled kernels")
 
 
 def python(code, **environment):

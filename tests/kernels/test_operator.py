@@ -4,12 +4,13 @@ import logging
 
 import pytest
 import torch
-from problems import COMPILED, layer_of, rows_for
+from problems import layer_of, rows_for
 from torch.func import functional_call, grad, hessian, jacrev, vmap
 
+from compiled import needs_library
 from knotwork import KAN, kernels
 
-pytestmark = pytest.mark.skipif(not COMPILED, reason="installed without compiled kernels")
+pytestmark = needs_library
 
 QUICK_CHECKS = ("test_schema", "test_autograd_registration", "test_faketensor")
 

@@ -6,19 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.func import functional_call, jacrev, vmap
 
+from compiled import COMPILED, needs_library
 from knotwork import KAN, kernels
 from knotwork.data import Samples
-from knotwork.kernels.compiled import INSTRUCTION_SETS
 from knotwork.training.batches import TensorBatches
 from knotwork.training.least_squares import NetworkLeastSquares
 from knotwork.training.normal_equations import DenseSums, LocalSums, jacobian, normal_equations
 from knotwork.training.parameters import FreeParameters
 from knotwork.training.sensitivities import backward, forward
 from networks import mixed_network, normal
-
-BEST = -1 if kernels.selection.library is None else kernels.selection.library.best
-COMPILED = INSTRUCTION_SETS[: BEST + 1]
-needs_library = pytest.mark.skipif(not COMPILED, reason="installed without compiled kernels")
 
 
 def jacobian_of(free, x):

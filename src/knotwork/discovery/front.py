@@ -10,7 +10,7 @@ import sympy
 from numpy.typing import NDArray
 
 from .clock import Clock
-from .complexity import complexity, description_length
+from .complexity import complexity
 from .problem import Candidate, Problem
 from .refit import Fit, refitted
 
@@ -52,9 +52,8 @@ def finished(problem: Problem, clock: Clock, *, most: int = _KEPT) -> list[Fit]:
     others stay as the search left them.
     """
     front = pareto(problem.pool)
-    rows = len(problem.y)
     if len(front) > most:
-        worth = [description_length(c.error, c.complexity, rows) for c in front[:-1]]
+        worth = [problem.length(candidate) for candidate in front[:-1]]
         kept = sorted(np.argsort(worth, kind="stable")[: most - 1].tolist())
         front = [*(front[k] for k in kept), front[-1]]
     longest, fits = 0.0, list[Fit]()

@@ -122,6 +122,10 @@ class Problem:
         squares = (counts[0] * fit.rmse**2 + counts[1] * held**2) / sum(counts)
         return description_length(float(np.sqrt(squares)), fit.complexity, sum(counts))
 
+    def length(self, candidate: Candidate) -> float:
+        """Return the description length by the larger of a candidate's two errors."""
+        return description_length(candidate.error, candidate.complexity, len(self.y))
+
     def allows(self, fit: Fit) -> bool:
         """Return whether a formula is one that the user allows."""
         return self.admissible is None or self.admissible(fit.expression)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ..symbolic.numbers import nice_numbers
 from .additive import additive_candidates
-from .complexity import description_length
 from .problem import Found, Problem
 from .residue import predictable_share
 from .sampling import evenly
@@ -207,10 +206,7 @@ def _stop_at_noise(problem: Problem, parts: float) -> None:
     if not problem.pool or not problem.networks or problem.floor > 0:
         return
     reached, inputs = min(s.rmse for s in problem.networks), len(problem.symbols)
-    best = min(
-        problem.pool,
-        key=lambda c: description_length(c.error, c.complexity, len(problem.y)),
-    )
+    best = min(problem.pool, key=problem.length)
     if best.held_out > _AS_GOOD * reached or best.complexity > _UNROUNDED * parts * inputs:
         return
     # Another fit of the same formula leaves the same.

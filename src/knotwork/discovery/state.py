@@ -14,7 +14,6 @@ from typing import Any
 import sympy
 
 from ..symbolic.reading import from_data, to_data
-from .complexity import description_length
 from .problem import Candidate, Problem
 from .refit import Fit
 
@@ -189,7 +188,6 @@ def _best(problem: Problem) -> list[Candidate]:
     """List the candidates worth keeping in the order in which they were found."""
     if len(problem.pool) <= _MOST_FORMULAS:
         return problem.pool
-    rows = len(problem.y)
-    worth = [description_length(c.error, c.complexity, rows) for c in problem.pool]
+    worth = [problem.length(candidate) for candidate in problem.pool]
     places = sorted(range(len(worth)), key=worth.__getitem__)[:_MOST_FORMULAS]
     return [problem.pool[k] for k in sorted(places)]

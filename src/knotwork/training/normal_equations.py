@@ -51,11 +51,10 @@ def normal_equations(parameters: FreeParameters) -> NormalEquations:
     selection = kernels.selection
     orders = {part.layer.k for part in parameters.parts}
     on_cpu = parameters.model.device.type == "cpu"
-    if selection.library is None or selection.instruction_set is None:
+    library, instruction_set = selection.library, selection.instruction_set
+    if library is None or instruction_set is None or len(orders) > 1 or not on_cpu:
         return DenseSums(parameters)
-    if len(orders) > 1 or not on_cpu:
-        return DenseSums(parameters)
-    return LocalSums(parameters, selection.library, selection.instruction_set)
+    return LocalSums(parameters, library, instruction_set)
 
 
 def jacobian(
