@@ -5,9 +5,11 @@ The functions, shapes and the refinement from grid to grid are those of arXiv 24
 and seeds; rows inside the range of the training data and just outside it are reported apart. pykan
 runs as its users run it, 60 L-BFGS steps a grid, with and without its grid update; knotwork with
 its defaults, 60 Levenberg-Marquardt steps a grid; perceptrons with two hidden layers by the same
-optimiser as knotwork. Every run is a process of its own with one thread.
+optimiser as knotwork. Every run is a process of its own with one thread; seconds are of its CPU. A
+run ends with the grid at which it passes --limit seconds; what it reached by then counts. Rows are
+kept in results/scaling.partial.jsonl until all are there, and a run that was stopped goes on.
 
-    python benchmarks/scaling.py                  # five seeds, both libraries, about an hour
+    python benchmarks/scaling.py                  # five seeds, both libraries, hours of one core
     python benchmarks/scaling.py --short          # knotwork alone, one seed, grids to 50
     python benchmarks/scaling.py --functions exp product --libraries knotwork mlp
 """
@@ -17,6 +19,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import math
 import multiprocessing
 import os
@@ -118,24 +121,33 @@ def judged(data: dict[str, Tensor], predict: Callable[[Tensor], Tensor]) -> dict
     }
 
 
-def by_knotwork(toy: Toy, data: dict[str, Tensor], seed: int, grids: Iterable[int]) -> list[Row]:
+def by_knotwork(
+    toy: Toy, data: dict[str, Tensor], seed: int, grids: Iterable[int], limit: float
+) -> list[Row]:
     from knotwork import KAN
 
     model, found = KAN(toy.width, grid=min(grids), seed=seed), list[Row]()
-    began = time.perf_counter()
+    began = time.process_time()
     for grid in grids:
         model = model if grid == model.grid else model.refine(grid)
         model.fit(data, steps=STEPS, progress=False)
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
         found.append(
             {"grid": grid, "parameters": model.parameter_count(), "seconds": round(seconds, 3)}
             | judged(data, model)
         )
+        if seconds > limit:
+            break
     return found
 
 
 def by_pykan(
-    toy: Toy, data: dict[str, Tensor], seed: int, grids: Iterable[int], update: bool
+    toy: Toy,
+    data: dict[str, Tensor],
+    seed: int,
+    grids: Iterable[int],
+    limit: float,
+    update: bool,
 ) -> list[Row]:
     torch.set_default_dtype(torch.float64)
     found: list[Row] = []
@@ -147,19 +159,21 @@ def by_pykan(
         model = kan.KAN(
             width=list(toy.width), grid=min(grids), k=3, seed=seed, auto_save=False, device="cpu"
         )
-        began = time.perf_counter()
+        began = time.process_time()
         for grid in grids:
             if grid != model.grid:
                 model = model.refine(grid)
                 model.auto_save = False
             with contextlib.redirect_stderr(io.StringIO()):
                 model.fit(data, opt="LBFGS", steps=STEPS, update_grid=update, log=STEPS)
-            seconds = time.perf_counter() - began
+            seconds = time.process_time() - began
             splines = sum(layer.in_dim * layer.out_dim * (grid + 4) for layer in model.act_fun)
             found.append(
                 {"grid": grid, "parameters": splines, "seconds": round(seconds, 3)}
                 | judged(data, model)
             )
+            if seconds > limit:
+                break
         os.chdir("/")
     return found
 
@@ -172,9 +186,9 @@ def by_perceptron(toy: Toy, data: dict[str, Tensor], seed: int) -> list[Row]:
     scaled = {name: (value - centre) / spread for name, value in data.items() if "label" in name}
     for hidden in HIDDEN:
         model = MLP([toy.width[0], hidden, hidden, 1], activation="tanh", seed=seed)
-        began = time.perf_counter()
+        began = time.process_time()
         model.fit(data | scaled, steps=200, progress=False)
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
         found.append(
             {
                 "hidden": hidden,
@@ -186,7 +200,7 @@ def by_perceptron(toy: Toy, data: dict[str, Tensor], seed: int) -> list[Row]:
     return found
 
 
-def run(name: str, library: str, seed: int, most: int) -> list[Row]:
+def run(name: str, library: str, seed: int, most: int, limit: float) -> list[Row]:
     """Train one library on one draw of one function, from coarse to fine."""
     torch.set_num_threads(1)
     toy = TOYS[name]
@@ -194,11 +208,11 @@ def run(name: str, library: str, seed: int, most: int) -> list[Row]:
     label = {"function": name, "library": library, "seed": seed}
     try:
         if library == "knotwork":
-            found = by_knotwork(toy, data, seed, grids)
+            found = by_knotwork(toy, data, seed, grids, limit)
         elif library == "mlp":
             found = by_perceptron(toy, data, seed)
         else:
-            found = by_pykan(toy, data, seed, grids, library.endswith("update"))
+            found = by_pykan(toy, data, seed, grids, limit, library.endswith("update"))
     # A benchmark counts a crash as a loss and goes on; the row says what it was.
     except Exception as error:
         return [label | {"error": repr(error)}]
@@ -311,24 +325,34 @@ def main() -> None:
     parser.add_argument("--libraries", nargs="+", choices=LIBRARIES, default=list(LIBRARIES))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--limit", type=float, default=300.0)
     given = parser.parse_args()
     libraries, seeds, most = given.libraries, given.seeds, max(GRIDS)
     if given.short:
         libraries, seeds, most = ["knotwork"], 1, 50
     tasks = [
-        (name, library, seed, most)
+        (name, library, seed, most, given.limit)
         for name in given.functions
-        for seed in range(seeds)
         for library in libraries
+        for seed in range(seeds)
     ]
+    kept = record.RESULTS / "scaling.partial.jsonl"
     rows: list[Row] = []
+    if kept.exists() and not given.short:
+        rows = [json.loads(line) for line in kept.read_text().splitlines()]
+    there = {(row["function"], row["library"], row["seed"]) for row in rows}
+    missing = [task for task in tasks if task[:3] not in there]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(given.jobs, mp_context=context, max_tasks_per_child=1) as pool:
-        waiting = [pool.submit(run, *task) for task in tasks]
+        waiting = [pool.submit(run, *task) for task in missing]
         for done, future in enumerate(as_completed(waiting), start=1):
-            rows += future.result()
-            print(f"{done} of {len(tasks)}", end="\r", flush=True)
+            rows += (found := future.result())
+            if not given.short:
+                with kept.open("a") as file:
+                    file.writelines(json.dumps(row) + "\n" for row in found)
+            print(f"{done} of {len(missing)}", end="\r", flush=True)
     order = {task[:3]: place for place, task in enumerate(tasks)}
+    rows = [row for row in rows if (row["function"], row["library"], row["seed"]) in order]
     rows.sort(key=lambda row: order[row["function"], row["library"], row["seed"]])
     for row in rows:
         if "error" in row:
@@ -337,8 +361,15 @@ def main() -> None:
     if not given.short:
         record.RESULTS.mkdir(exist_ok=True)
         draw(rows, record.RESULTS / "scaling.png")
-        figures = {"steps": STEPS, "jobs": given.jobs, "lines": lines, "rows": rows}
+        figures = {
+            "steps": STEPS,
+            "jobs": given.jobs,
+            "limit": given.limit,
+            "lines": lines,
+            "rows": rows,
+        }
         print(record.write("scaling", figures))
+        kept.unlink()
 
 
 if __name__ == "__main__":
