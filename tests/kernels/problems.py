@@ -17,9 +17,11 @@ def rows_for(layer, count, seed=1):
     drawn = torch.randn(count, layer.in_features, generator=source(seed), dtype=torch.float64)
     x = drawn.to(layer.knots)
     if layer.extrapolation == "continue":
-        # Polynomials of the fifth degree outgrow every tolerance soon.
-        low, high = layer.knots[:, layer.k], layer.knots[:, -layer.k - 1]
-        x = x.clamp(low - (high - low) / 10, high + (high - low) / 10)
+        # Polynomials of the fifth degree outgrow every tolerance soon, the faster the narrower the
+        # interval that they come from.
+        k, knots = layer.k, layer.knots
+        low, high = knots[:, k], knots[:, -k - 1]
+        x = x.clamp(low - (knots[:, k + 1] - low) / 2, high + (high - knots[:, -k - 2]) / 2)
     return x
 
 

@@ -11,7 +11,13 @@ from knotwork import KAN, kernels
 from knotwork.data import Samples
 from knotwork.training.batches import TensorBatches
 from knotwork.training.least_squares import NetworkLeastSquares
-from knotwork.training.normal_equations import DenseSums, LocalSums, jacobian, normal_equations
+from knotwork.training.normal_equations import (
+    ChainSums,
+    DenseSums,
+    LocalSums,
+    jacobian,
+    sums_of,
+)
 from knotwork.training.parameters import FreeParameters
 from knotwork.training.sensitivities import backward, forward
 from networks import mixed_network, normal
@@ -162,13 +168,38 @@ def test_the_number_of_threads_does_not_change_a_bit():
 
 
 @needs_library
-def test_layers_of_different_order_and_no_library_take_the_whole_jacobian():
+@settings(max_examples=20, deadline=None)
+@given(rows=st.integers(1, 5000), weighted=st.booleans(), outputs=st.integers(1, 3))
+@torch.no_grad()
+def test_a_chain_and_its_layers_one_by_one_give_the_same_sums(rows, weighted, outputs):
+    problem = problem_of(KAN([2, 3, outputs], grid=4), rows, weighted)
+    free, (block,) = problem.parameters, list(problem.batches)
+    selection = kernels.selection
+    found = []
+    for kind in (ChainSums, LocalSums):
+        sums = kind(free, selection.library, selection.instruction_set)
+        sums.add(block)
+        squares, gradient, matrix = sums.total(0.5)
+        assert sums.squares(block) == pytest.approx(2 * squares, rel=1e-12)
+        found.append((squares, gradient, matrix))
+    for one, other in zip(*found, strict=True):
+        one, other = torch.as_tensor(one), torch.as_tensor(other)
+        size = float(other.abs().amax())
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12 * size)
+
+
+@needs_library
+def test_each_network_takes_the_fastest_way_there_is():
+    assert isinstance(sums_of(FreeParameters(KAN([2, 2, 1]))), ChainSums)
+    assert isinstance(sums_of(FreeParameters(KAN([2, (1, 1), 1]))), LocalSums)
+    assert isinstance(sums_of(FreeParameters(mixed_network())), LocalSums)
+    bounded = FreeParameters(KAN([2, 2, 1], extrapolation="error"))
+    assert isinstance(sums_of(bounded), LocalSums)
     free = FreeParameters(KAN([2, 2, 1]))
-    assert isinstance(normal_equations(free), LocalSums)
     with kernels.use("reference"):
-        assert isinstance(normal_equations(free), DenseSums)
+        assert isinstance(sums_of(free), DenseSums)
     free.parts[1].layer.k = 2
-    assert isinstance(normal_equations(free), DenseSums)
+    assert isinstance(sums_of(free), DenseSums)
 
 
 @needs_library

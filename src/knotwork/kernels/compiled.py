@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterable, Sequence
-from ctypes import c_int32, c_int64, c_void_p
+from ctypes import c_double, c_int32, c_int64, c_void_p
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,6 +59,38 @@ class _Normal(ctypes.Structure):
     ]
 
 
+class _Chain(ctypes.Structure):
+    """A chain of layers and its data, as `struct Chain` has it."""
+
+    _fields_ = [
+        *((name, c_int64) for name in ("rows", "layers", "locals", "size")),
+        *((name, c_void_p) for name in ("layer", "x", "targets", "roots", "matrix")),
+        ("squares", c_double),
+    ]
+
+
+class SplineLayer(NamedTuple):
+    """A layer as the operation takes it; see `spline_layer`."""
+
+    knots: Tensor
+    coefficients: Tensor
+    residual_weight: Tensor | None
+    bias: Tensor | None
+    kind: Tensor
+    rule: Rule
+
+    def contiguous(self) -> SplineLayer:
+        """Return the layer with tensors as the library reads them."""
+        return SplineLayer(
+            self.knots.contiguous(),
+            self.coefficients.contiguous(),
+            None if self.residual_weight is None else self.residual_weight.contiguous(),
+            None if self.bias is None else self.bias.contiguous(),
+            self.kind.contiguous(),
+            self.rule,
+        )
+
+
 class SplineColumns(NamedTuple):
     """What the columns of a layer's spline edges in a Jacobian are made from.
 
@@ -97,6 +129,11 @@ class Library:
         self._run.argtypes = [c_void_p, ctypes.c_int, ctypes.c_int]
         self._normal = self._library.knotwork_normal
         self._normal.argtypes = [c_void_p, ctypes.c_int]
+        self._chain = self._library.knotwork_chain
+        self._chain.argtypes = [c_void_p, ctypes.c_int]
+        self._reorder = self._library.knotwork_reorder
+        self._reorder.argtypes = [c_void_p, c_int64, c_void_p, c_int64, c_double, c_void_p]
+        self._reorder.restype = None
         self.best: int = self._library.knotwork_best_set()
         self.threaded = self._share_threads()
 
@@ -109,16 +146,46 @@ class Library:
         self._library.knotwork_use_openmp(ctypes.cast(entry, c_void_p))
         return True
 
+    @property
+    def threads(self) -> int:
+        """How many threads a call may use."""
+        return torch.get_num_threads() if self.threaded else 1
+
+    def _call(
+        self,
+        layer: SplineLayer,
+        rows: int = 0,
+        x: Tensor | None = None,
+        y: Tensor | None = None,
+        gradients: tuple[Tensor | None, ...] | None = None,
+    ) -> _Call:
+        rule = layer.rule
+        return _Call(
+            rows,
+            layer.coefficients.shape[0],
+            layer.coefficients.shape[2],
+            layer.coefficients.shape[1] - rule.k,
+            rule.k,
+            rule.uniform,
+            EXTRAPOLATIONS.index(rule.extrapolation),
+            RESIDUALS.index(rule.residual),
+            self.threads,
+            gradients is not None,
+            _pointer(x),
+            layer.knots.data_ptr(),
+            layer.coefficients.data_ptr(),
+            _pointer(layer.residual_weight),
+            _pointer(layer.bias),
+            layer.kind.data_ptr(),
+            _pointer(y),
+            *map(_pointer, gradients or ()),
+        )
+
     def run(
         self,
         instruction_set: int,
         x: Tensor,
-        knots: Tensor,
-        coefficients: Tensor,
-        residual_weight: Tensor | None,
-        bias: Tensor | None,
-        kind: Tensor,
-        rule: Rule,
+        layer: SplineLayer,
         y: Tensor,
         gradients: tuple[Tensor | None, ...] | None = None,
     ) -> None:
@@ -126,29 +193,58 @@ class Library:
 
         All tensors are contiguous, on the CPU, and of one dtype, but for `kind` (uint8).
         """
-        rows, inputs = x.shape
-        call = _Call(
-            rows,
-            inputs,
-            coefficients.shape[2],
-            coefficients.shape[1] - rule.k,
-            rule.k,
-            rule.uniform,
-            EXTRAPOLATIONS.index(rule.extrapolation),
-            RESIDUALS.index(rule.residual),
-            torch.get_num_threads() if self.threaded else 1,
-            gradients is not None,
-            x.data_ptr(),
-            knots.data_ptr(),
-            coefficients.data_ptr(),
-            _pointer(residual_weight),
-            _pointer(bias),
-            kind.data_ptr(),
-            y.data_ptr(),
-            *map(_pointer, gradients or ()),
-        )
+        call = self._call(layer, len(x), x, y, gradients)
         if self._run(ctypes.addressof(call), instruction_set, x.dtype == torch.float64):
             raise MemoryError(_NO_MEMORY)
+
+    def run_chain(
+        self,
+        instruction_set: int,
+        layers: Sequence[SplineLayer],
+        x: Tensor,
+        targets: Tensor,
+        roots: Tensor | None,
+        matrix: Tensor | None = None,
+        coefficients: int = 0,
+    ) -> float:
+        """Return the sum of a chain of layers' squared errors, and add up its normal equations.
+
+        All tensors are on the CPU and of float64, but for `kind` (uint8).
+
+        Parameters
+        ----------
+        instruction_set : int
+        layers : sequence of SplineLayer
+            Each feeds the next; of one order k if there is a matrix.
+        x : Tensor of shape (rows, inputs)
+        targets : Tensor of shape (rows, outputs)
+        roots : Tensor of shape (rows,), optional
+            Roots of the rows' weights.
+        matrix : Tensor of shape (size, size), contiguous, optional
+            As in `add_normal_equations`, the other columns being the biases, layer by layer, and
+            the residual, summed over outputs.
+        coefficients : int
+            How many columns are those of coefficients.
+        """
+        # Named, so that copies made here live until the call is over.
+        held = [layer.contiguous() for layer in layers]
+        calls = (_Call * len(held))(*map(self._call, held))
+        x, targets = x.contiguous(), targets.contiguous()
+        roots = None if roots is None else roots.contiguous()
+        chain = _Chain(
+            len(x),
+            len(held),
+            coefficients,
+            0 if matrix is None else len(matrix),
+            ctypes.addressof(calls),
+            x.data_ptr(),
+            targets.data_ptr(),
+            _pointer(roots),
+            _pointer(matrix),
+        )
+        if self._chain(ctypes.addressof(chain), instruction_set):
+            raise MemoryError(_NO_MEMORY)
+        return float(chain.squares)
 
     def add_normal_equations(
         self,
@@ -211,13 +307,31 @@ class Library:
             coefficients,
             len(matrix),
             held[0].rule.k,
-            torch.get_num_threads() if self.threaded else 1,
+            self.threads,
             ctypes.addressof(entries),
             others.data_ptr(),
             matrix.data_ptr(),
         )
         if self._normal(ctypes.addressof(call), instruction_set):
             raise MemoryError(_NO_MEMORY)
+
+    def reorder(self, upper: Tensor, place: Tensor, scale: float) -> Tensor:
+        """Return a symmetric matrix whole, scaled and in another order of its rows and columns.
+
+        Parameters
+        ----------
+        upper : Tensor of shape (size, size), float64, contiguous
+            Its upper triangle.
+        place : Tensor of shape (count,), int64, contiguous
+            Where each row of the result stands in `upper`.
+        scale : float
+        """
+        count = len(place)
+        whole = upper.new_empty(count, count)
+        self._reorder(
+            upper.data_ptr(), len(upper), place.data_ptr(), count, scale, whole.data_ptr()
+        )
+        return whole
 
 
 def _pointer(tensor: Tensor | None) -> int | None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from . import reference
 from .backends import selection
+from .compiled import SplineLayer
 from .reference import Rule
 
 _RULE = "int k, bool uniform, str extrapolation, str? residual"
@@ -27,10 +28,6 @@ library.define(
 )
 spline_layer = torch.ops.knotwork.spline_layer.default
 spline_layer_backward = torch.ops.knotwork.spline_layer_backward.default
-
-
-def _contiguous(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.contiguous()
 
 
 def _forward(
@@ -49,12 +46,7 @@ def _forward(
     compiled.run(
         instruction_set,
         x.contiguous(),
-        knots.contiguous(),
-        coefficients.contiguous(),
-        _contiguous(residual_weight),
-        bias.contiguous(),
-        kind.contiguous(),
-        Rule(*rule),
+        SplineLayer(knots, coefficients, residual_weight, bias, kind, Rule(*rule)).contiguous(),
         y,
     )
     return y
@@ -103,12 +95,7 @@ def gradients(
     compiled.run(
         instruction_set,
         x.contiguous(),
-        knots.contiguous(),
-        coefficients.contiguous(),
-        _contiguous(residual_weight),
-        None,
-        kind.contiguous(),
-        Rule(*rule),
+        SplineLayer(knots, coefficients, residual_weight, None, kind, Rule(*rule)).contiguous(),
         grad.contiguous(),
         (
             of_x if of_input else None,

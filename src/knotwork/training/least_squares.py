@@ -9,10 +9,9 @@ from ..network import KAN
 from .batches import Batches
 from .levenberg_marquardt import LeastSquaresProblem
 from .losses import total_weight
-from .normal_equations import normal_equations
+from .normal_equations import sums_of
 from .parameters import FreeParameters
 from .penalties import QuadraticPenalty
-from .sensitivities import backward, forward
 
 
 class NetworkLeastSquares:
@@ -72,11 +71,10 @@ class NetworkLeastSquares:
     @torch.no_grad()
     def data_objective(self) -> float:
         """Evaluate the objective without penalties."""
+        sums = sums_of(self.parameters)
         squares = total = 0.0
         for batch in self.batches:
-            _, outputs = forward(self.parameters, batch.inputs)
-            error = (outputs - batch.targets).square().sum(dim=1)
-            squares += float(error.sum() if batch.weights is None else error @ batch.weights)
+            squares += sums.squares(batch)
             total += total_weight(batch)
         return 0.5 * squares * self._scale(total)
 
@@ -88,25 +86,15 @@ class NetworkLeastSquares:
     @torch.no_grad()
     def normal_equations(self) -> tuple[float, Tensor, Tensor]:
         """Return the objective, its gradient and the Gauss-Newton matrix."""
-        sums = normal_equations(self.parameters)
+        sums = sums_of(self.parameters)
         total = 0.0
         for whole in self.batches:
             for batch in whole.blocks(sums.rows):
+                sums.add(batch)
                 total += total_weight(batch)
-                sweeps, outputs = forward(self.parameters, batch.inputs)
-                residual = outputs - batch.targets
-                root = None if batch.weights is None else batch.weights.sqrt()[:, None]
-                residual = residual if root is None else residual * root
-                for output in range(self.model.output_count):
-                    slopes = backward(self.model, sweeps, output)
-                    slopes = slopes if root is None else [slope * root for slope in slopes]
-                    sums.add(sweeps, slopes, residual[:, output])
-        squares, gradient, matrix = sums.total()
-        scale = self._scale(total)
-        matrix *= scale
-        gradient *= scale
+        squares, gradient, matrix = sums.total(self._scale(total))
         self._data_diagonal = matrix.diagonal().clone()
-        objective = 0.5 * squares * scale
+        objective = 0.5 * squares
         if self.penalty is not None:
             parameters = self.read()
             objective += self.penalty.value(parameters)

@@ -112,7 +112,7 @@ class Loop:
                     bar.update()
                     if step % self.every and step != steps and not stopped:
                         continue
-                    now = self._evaluate(method.extra_penalty())
+                    now = self._evaluate(method)
                     self._record(step, now, began)
                     text = f"{history.metric} {history.train_loss[-1]:.3g}"
                     bar.set_postfix_str(
@@ -173,8 +173,10 @@ class Loop:
             return False
         return True
 
-    def _evaluate(self, extra_penalty: float = 0.0) -> _Evaluation:
-        train = self._mean_loss(self.batches)
+    def _evaluate(self, method: Method | None = None) -> _Evaluation:
+        train = None if method is None else method.train_loss()
+        train = self._mean_loss(self.batches) if train is None else train
+        extra_penalty = 0.0 if method is None else method.extra_penalty()
         test = math.nan if self.test is None else self._mean_loss(self.test)
         penalty = 0.0
         weights = self.options.penalty

@@ -29,6 +29,10 @@ class Method(ABC):
         """Return what the method adds to the objective of its own accord, at the present."""
         return 0.0
 
+    def train_loss(self) -> float | None:
+        """Return the mean loss over the rows, if the method has a quicker way than the network."""
+        return None
+
     @abstractmethod
     def step(self) -> str:
         """Improve the network; return "" or, if there is nothing more to gain, why."""

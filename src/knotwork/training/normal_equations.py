@@ -1,8 +1,9 @@
-"""The normal equations of a network, summed over rows: J'J, J'r and the squares of r.
+"""Sums over the rows of a network's data: its squared errors, J'J and J'r.
 
 The Jacobian's columns of a spline edge have local support: on a row only k + 1 of its coefficients
 matter.  The compiled library adds up just the products of those, so that a row costs the same
-whatever the grid; elsewhere the Jacobian is formed whole, a block of rows at a time.
+whatever the grid; elsewhere the Jacobian is formed whole, a block of rows at a time.  A network
+of nothing but spline layers goes through the library as a whole, in one call.
 """
 
 from __future__ import annotations
@@ -14,47 +15,49 @@ import torch
 from torch import Tensor
 
 from .. import kernels
-from ..kernels.compiled import Library, SplineColumns
+from ..data import Samples
+from ..kernels.compiled import Library, SplineColumns, SplineLayer
 from .batches import CHUNK_ROWS, block_rows
 from .parameters import FreeParameters
-from .sensitivities import LayerSweep
+from .sensitivities import LayerSweep, backward, forward
 
 
-class NormalEquations(Protocol):
-    """Sums over rows."""
+class Sums(Protocol):
+    """Sums over rows; those of the normal equations grow until they are asked for.
 
-    @property
-    def rows(self) -> int:
-        """How many rows to add at once."""
+    Rows of weight w count w times.  Rows are given in blocks of at most `rows`.
+    """
+
+    rows: int
+
+    def squares(self, block: Samples) -> float:
+        """Return the sum of squared errors."""
         ...
 
-    def add(self, sweeps: Sequence[LayerSweep], slopes: Sequence[Tensor], residual: Tensor) -> None:
-        """Add rows of one output.
-
-        Parameters
-        ----------
-        sweeps : sequence of LayerSweep
-        slopes : sequence of Tensors of shape (rows, sums)
-            The output's derivatives by every layer's sums, times the root of the row's weight.
-        residual : Tensor of shape (rows,)
-            Output less target, times the root of the row's weight.
-        """
+    def add(self, block: Samples) -> None:
+        """Add the rows to the normal equations."""
         ...
 
-    def total(self) -> tuple[float, Tensor, Tensor]:
-        """Return the sum of squares, J'r of shape (size,) and J'J of shape (size, size)."""
+    def total(self, scale: float) -> tuple[float, Tensor, Tensor]:
+        """Return the sum of squares, J'r of shape (size,) and J'J of shape (size, size), scaled."""
         ...
 
 
-def normal_equations(parameters: FreeParameters) -> NormalEquations:
+def sums_of(parameters: FreeParameters) -> Sums:
     """Return empty sums for these parameters, by the fastest way there is here."""
     selection = kernels.selection
-    orders = {part.layer.k for part in parameters.parts}
+    layers = [part.layer for part in parameters.parts]
     on_cpu = parameters.model.device.type == "cpu"
     library, instruction_set = selection.library, selection.instruction_set
-    if library is None or instruction_set is None or len(orders) > 1 or not on_cpu:
+    one_order = len({layer.k for layer in layers}) == 1
+    if library is None or instruction_set is None or not one_order or not on_cpu:
         return DenseSums(parameters)
-    return LocalSums(parameters, library, instruction_set)
+    products = any(nodes.products for nodes in parameters.model.nodes)
+    symbols = any(layer.functions for layer in layers)
+    bounded = any(layer.rule.extrapolation == "error" for layer in layers)
+    if products or symbols or bounded:
+        return LocalSums(parameters, library, instruction_set)
+    return ChainSums(parameters, library, instruction_set)
 
 
 def jacobian(
@@ -76,44 +79,110 @@ def jacobian(
     return whole
 
 
-class DenseSums:
+def _root(block: Samples) -> Tensor | None:
+    return None if block.weights is None else block.weights.sqrt()
+
+
+class _SweptSums:
+    """Sums by a sweep forward, and one back for every output.
+
+    Parameters
+    ----------
+    parameters : FreeParameters
+    """
+
+    rows: int
+
+    def __init__(self, parameters: FreeParameters) -> None:
+        self._parameters = parameters
+
+    def squares(self, block: Samples) -> float:
+        """Return the sum of squared errors; see `Sums`."""
+        _, outputs = forward(self._parameters, block.inputs)
+        errors = (outputs - block.targets).square().sum(dim=1)
+        return float(errors.sum() if block.weights is None else errors @ block.weights)
+
+    def add(self, block: Samples) -> None:
+        """Add the rows to the normal equations; see `Sums`."""
+        sweeps, outputs = forward(self._parameters, block.inputs)
+        residual = outputs - block.targets
+        root = _root(block)
+        residual = residual if root is None else residual * root[:, None]
+        for output in range(residual.shape[1]):
+            slopes = backward(self._parameters.model, sweeps, output)
+            slopes = slopes if root is None else [slope * root[:, None] for slope in slopes]
+            self._add(sweeps, slopes, residual[:, output])
+
+    def _add(
+        self, sweeps: Sequence[LayerSweep], slopes: Sequence[Tensor], residual: Tensor
+    ) -> None:
+        """Add rows of one output.
+
+        Parameters
+        ----------
+        sweeps : sequence of LayerSweep
+        slopes : sequence of Tensors of shape (rows, sums)
+            The output's derivatives by every layer's sums, times the root of the row's weight.
+        residual : Tensor of shape (rows,)
+            Output less target, times the root of the row's weight.
+        """
+        raise NotImplementedError
+
+
+class DenseSums(_SweptSums):
     """Sums of a Jacobian that is formed whole."""
 
     def __init__(self, parameters: FreeParameters) -> None:
+        super().__init__(parameters)
         size, device = parameters.size, parameters.model.device
         self.rows = block_rows(size)
-        self._parameters = parameters
         self._matrix = torch.zeros(size, size, dtype=torch.float64, device=device)
         self._gradient = torch.zeros(size, dtype=torch.float64, device=device)
         self._squares = 0.0
 
-    def add(self, sweeps: Sequence[LayerSweep], slopes: Sequence[Tensor], residual: Tensor) -> None:
-        """Add rows of one output; see `NormalEquations`."""
+    def _add(
+        self, sweeps: Sequence[LayerSweep], slopes: Sequence[Tensor], residual: Tensor
+    ) -> None:
         columns = jacobian(self._parameters, sweeps, slopes)
         self._matrix.addmm_(columns.T, columns)
         self._gradient.addmv_(columns.T, residual)
         self._squares += float(residual.square().sum())
 
-    def total(self) -> tuple[float, Tensor, Tensor]:
-        """Return the sums; see `NormalEquations`."""
-        return self._squares, self._gradient, self._matrix
+    def total(self, scale: float) -> tuple[float, Tensor, Tensor]:
+        """Return the sums; see `Sums`."""
+        return self._squares * scale, self._gradient * scale, self._matrix * scale
 
 
-class LocalSums:
+class _UpperTriangle:
+    """The normal equations as the library adds them up: coefficients first, the residual last."""
+
+    def __init__(self, parameters: FreeParameters, library: Library) -> None:
+        self._library = library
+        self._place = parameters.place_by_kind
+        size = parameters.size + 1
+        self.values = torch.zeros(size, size, dtype=torch.float64)
+
+    def total(self, scale: float) -> tuple[float, Tensor, Tensor]:
+        """Return the sums; see `Sums`."""
+        matrix = self._library.reorder(self.values, self._place, scale)
+        last = self.values[:, -1] * scale
+        return float(last[-1]), last[self._place], matrix
+
+
+class LocalSums(_SweptSums):
     """Sums by the compiled library, which knows where a Jacobian's columns vanish."""
 
     rows = CHUNK_ROWS
 
     def __init__(self, parameters: FreeParameters, library: Library, instruction_set: int) -> None:
+        super().__init__(parameters)
         self._library = library
         self._instruction_set = instruction_set
-        self._parameters = parameters
-        # The residual is the last column.
-        size = parameters.size + 1
-        self._upper = torch.zeros(size, size, dtype=torch.float64)
+        self._upper = _UpperTriangle(parameters, library)
 
-    def add(self, sweeps: Sequence[LayerSweep], slopes: Sequence[Tensor], residual: Tensor) -> None:
-        """Add rows of one output; see `NormalEquations`."""
+    def _add(
+        self, sweeps: Sequence[LayerSweep], slopes: Sequence[Tensor], residual: Tensor
+    ) -> None:
         layers = [
             SplineColumns(sweep.x, slope, layer.knots, layer.kind, kernels.inside(layer.rule))
             for sweep, slope in zip(sweeps, slopes, strict=True)
@@ -128,13 +197,56 @@ class LocalSums:
             self._instruction_set,
             layers,
             torch.cat([*plain, residual[:, None]], dim=1),
-            self._upper,
+            self._upper.values,
             self._parameters.coefficients,
         )
 
-    def total(self) -> tuple[float, Tensor, Tensor]:
-        """Return the sums; see `NormalEquations`."""
-        whole = self._upper + self._upper.triu(1).T
-        place = self._parameters.place_by_kind
-        rows = whole[place]
-        return float(whole[-1, -1]), rows[:, -1].clone(), rows[:, place]
+    def total(self, scale: float) -> tuple[float, Tensor, Tensor]:
+        """Return the sums; see `Sums`."""
+        return self._upper.total(scale)
+
+
+class ChainSums:
+    """Sums of a network of nothing but spline layers, by one call of the compiled library."""
+
+    rows = CHUNK_ROWS
+
+    def __init__(self, parameters: FreeParameters, library: Library, instruction_set: int) -> None:
+        self._parameters = parameters
+        self._library = library
+        self._instruction_set = instruction_set
+        self._upper = _UpperTriangle(parameters, library)
+
+    def _run(self, block: Samples, matrix: Tensor | None) -> float:
+        layers = [
+            SplineLayer(
+                layer.knots,
+                layer.coefficients,
+                layer.residual_weight,
+                layer.bias,
+                layer.kind,
+                layer.rule,
+            )
+            for layer in (part.layer for part in self._parameters.parts)
+        ]
+        return self._library.run_chain(
+            self._instruction_set,
+            layers,
+            block.inputs,
+            block.targets,
+            _root(block),
+            matrix,
+            self._parameters.coefficients,
+        )
+
+    def squares(self, block: Samples) -> float:
+        """Return the sum of squared errors; see `Sums`."""
+        return self._run(block, None)
+
+    def add(self, block: Samples) -> None:
+        """Add the rows to the normal equations; see `Sums`."""
+        self._run(block, self._upper.values)
+
+    def total(self, scale: float) -> tuple[float, Tensor, Tensor]:
+        """Return the sums; see `Sums`."""
+        return self._upper.total(scale)

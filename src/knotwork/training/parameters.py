@@ -54,23 +54,38 @@ class LayerParameters:
         """Number of free parameters of the layer."""
         return self.spline_size + int(self.free.sum()) + self.layer.out_features
 
+    @cached_property
+    def _edges(self) -> Tensor:
+        """Number of every spline edge among all edges, shape (spline edges,)."""
+        return self.sources * self.layer.out_features + self.targets
+
+    @cached_property
+    def _places(self) -> Tensor:
+        """Where every coefficient stands in the layer's tensor, shape (spline edges, grid + k)."""
+        _, count, outputs = self.layer.coefficients.shape
+        row = torch.arange(count, device=self.sources.device)
+        return (self.sources[:, None] * count + row) * outputs + self.targets[:, None]
+
     def read(self) -> Tensor:
         """Return the layer's slice of the vector."""
         layer = self.layer
-        splines = layer.coefficients[self.sources, :, self.targets]
+        splines = layer.coefficients.take(self._places)
         if layer.residual_weight is not None:
-            weight = layer.residual_weight[self.sources, self.targets]
+            weight = layer.residual_weight.take(self._edges)
             splines = torch.cat([splines, weight[:, None]], dim=1)
-        return torch.cat([splines.flatten(), layer.affine[self.free], layer.bias])
+        parts = [splines.flatten(), layer.bias]
+        if len(self.free):
+            parts.insert(1, layer.affine[self.free])
+        return torch.cat(parts)
 
     def write(self, values: Tensor) -> None:
         """Set the layer's parameters from its slice of the vector."""
         layer = self.layer
         splines = values[: self.spline_size].view(len(self.sources), self.per_edge)
         count = layer.coefficients.shape[1]
-        layer.coefficients[self.sources, :, self.targets] = splines[:, :count]
+        layer.coefficients.put_(self._places, splines[:, :count])
         if layer.residual_weight is not None:
-            layer.residual_weight[self.sources, self.targets] = splines[:, count]
+            layer.residual_weight.put_(self._edges, splines[:, count])
         rest = values[self.spline_size :]
         constants = len(rest) - layer.out_features
         if constants:

@@ -73,6 +73,10 @@ class LevenbergMarquardtMethod(Method):
             return 0.0
         return 2 * penalty.value(self._problem.read())
 
+    def train_loss(self) -> float:
+        """Return the mean squared error."""
+        return 2 * self._variance * self._problem.data_objective()
+
     def step(self) -> str:
         """Take one damped Gauss-Newton step."""
         renewed = self._weights.lamb or self._weights.smoothness

@@ -147,4 +147,16 @@ int knotwork_normal(const knotwork::Normal* call, int set) {
 #endif
     return !plain::run_normal(*call);
 }
+
+// Writes a symmetric matrix, given by its upper triangle, scaled and in another order of its rows
+// and columns: `to` has `count` of them, `from` has `size`.
+void knotwork_reorder(const double* from, int64_t size, const int64_t* place, int64_t count,
+                      double scale, double* to) {
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t j = i; j < count; j++) {
+            const int64_t a = place[i], b = place[j];
+            const double value = scale * from[a < b ? a * size + b : b * size + a];
+            to[i * count + j] = to[j * count + i] = value;
+        }
+}
 }

@@ -43,6 +43,18 @@ struct Normal {
     double* matrix;       // (size, size): its upper triangle is added to
 };
 
+// A chain of layers, each feeding the next, and a table to judge it by; all in float64.
+struct Chain {
+    int64_t rows, layers;
+    int64_t locals, size;   // of the normal equations; see Normal
+    const Call* layer;      // (layers): forward calls without rows, x and y
+    const double* x;        // (rows, inputs)
+    const double* targets;  // (rows, outputs)
+    const double* roots;    // (rows): of the rows' weights; null if all are 1
+    double* matrix;         // as in Normal, the residual the last column; null if not wanted
+    double squares;         // the sum of squared residuals comes here
+};
+
 // Memory of this thread, kept for the next call; aligned to 64 bytes.
 char* workspace(int64_t bytes);
 

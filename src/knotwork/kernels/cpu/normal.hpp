@@ -12,7 +12,7 @@
 namespace knotwork::KNOTWORK_SET {
 
 // Bytes of columns that should stay in the second-level cache while all pairs pass by.
-constexpr int64_t L2_COLUMNS = 512 * 1024;
+constexpr int64_t L2_COLUMNS = 192 * 1024;
 // Rows of the matrix that are made together where columns have no local support.
 constexpr int PLAIN_ROWS = 4;
 
@@ -22,6 +22,7 @@ template <int K> struct Rows {
     const Normal& call;
     int64_t rows;         // in this block
     int64_t edges;        // spline edges of all layers
+    int64_t inputs;       // of all layers
     int64_t plain;        // columns without local support, rounded up to whole vectors
     int64_t plain_count;  // how many of them there are
     int64_t pitch;        // numbers in a row of a thread's part of the matrix
@@ -30,21 +31,26 @@ template <int K> struct Rows {
     double* columns;      // (rows, plain)
     int64_t* begin;       // (edges): number of the edge's first column
     int64_t* count;       // (edges): how many it has
+    int64_t* input_end;   // (edges): the first edge after it that has another input
+    int64_t* input;       // (edges): number of its input among those of all layers
+    int32_t* order;       // (inputs, rows): rows by the interval that the input lies in
     double* x;            // (rows): one input
     double* position;     // (rows)
     double* basis;        // (rows, L)
     double* residual;     // (rows)
     int32_t* first;       // (rows)
     int32_t* kind;        // (rows)
+    int32_t* sorted;      // (grid + 1): how many rows lie in intervals before
     double* pieces;
 
-    explicit Rows(const Normal& of) : call(of), rows(0), edges(0), plain_count(of.others) {
+    explicit Rows(const Normal& of) : call(of), rows(0), edges(0), inputs(0), plain_count(of.others) {
         for (int64_t l = 0; l < of.layers; l++) {
             const NormalLayer& layer = of.layer[l];
             int64_t splines = 0;
             for (int64_t e = 0; e < layer.inputs * layer.outputs; e++)
                 splines += layer.kind[e] == 1;
             edges += splines;
+            inputs += layer.inputs;
             plain_count += layer.weighted ? splines : 0;
         }
         constexpr int N = LANES<double>;
@@ -71,6 +77,10 @@ template <int K> struct Rows {
         take(&columns, most_rows * plain);
         take(&begin, edges);
         take(&count, edges);
+        take(&input_end, edges);
+        take(&input, edges);
+        take(&order, inputs * most_rows);
+        take(&sorted, grid + 1);
         take(&x, padded);
         take(&position, padded);
         take(&basis, padded * L);
@@ -85,7 +95,7 @@ template <int K> struct Rows {
     // Fills the columns for rows `at` and following.
     void fill(int64_t at) {
         std::memset(columns, 0, size_t(rows * plain) * sizeof(double));
-        int64_t edge = 0, column = 0, weight = 0;
+        int64_t edge = 0, column = 0, weight = 0, number = 0;
         for (int64_t l = 0; l < call.layers; l++) {
             const NormalLayer& layer = call.layer[l];
             Call rule{};
@@ -101,9 +111,12 @@ template <int K> struct Rows {
                 evaluate<double, L, K + 1>(pieces_of.values, kind, position, rows, basis);
                 if (layer.weighted)
                     residual_at<double>(layer.residual, x, rows, residual, nullptr);
+                sort(layer.grid, order + number * rows);
+                const int64_t first_edge = edge;
                 for (int64_t j = 0; j < layer.outputs; j++) {
                     if (layer.kind[i * layer.outputs + j] != 1) continue;
                     begin[edge] = column;
+                    input[edge] = number;
                     count[edge] = width;
                     const double* slope = layer.slopes + at * layer.outputs + j;
                     for (int64_t n = 0; n < rows; n++) {
@@ -117,6 +130,8 @@ template <int K> struct Rows {
                     weight += layer.weighted;
                     edge++;
                 }
+                for (int64_t e = first_edge; e < edge; e++) input_end[e] = edge;
+                number++;
             }
         }
         for (int64_t n = 0; n < rows; n++)
@@ -124,8 +139,29 @@ template <int K> struct Rows {
                 columns[n * plain + weight + c] = call.other[(at + n) * call.others + c];
     }
 
+    // Puts the rows in order of their intervals; those of one interval stay in theirs.
+    void sort(int64_t grid, int32_t* to) {
+        std::memset(sorted, 0, size_t(grid + 1) * sizeof(int32_t));
+        for (int64_t n = 0; n < rows; n++) sorted[first[n] + 1]++;
+        for (int64_t s = 0; s < grid; s++) sorted[s + 1] += sorted[s];
+        for (int64_t n = 0; n < rows; n++) to[sorted[first[n]]++] = int32_t(n);
+    }
+
     int64_t tasks() const { return edges + (plain_count + PLAIN_ROWS - 1) / PLAIN_ROWS; }
 };
+
+// Adds one row's products of an edge's columns, `own`, with those of edges from `f` on.
+template <int K>
+INLINE void add_others(const Rows<K>& r, const double* own, const double* local,
+                       const int32_t* place, int64_t f, double* to, int64_t pitch) {
+    typedef typename LanesOf<double, GROUP<K>>::type Lanes;
+    for (const int64_t edges = r.edges; f < edges; f++) {
+        const Lanes values = *reinterpret_cast<const Lanes*>(local + f * GROUP<K>);
+        double* at = to + place[f];
+        for (int a = 0; a <= K; a++, at += pitch)
+            *reinterpret_cast<Lanes*>(at) += own[a] * values;
+    }
+}
 
 // Adds one edge's rows of the matrix: its columns times those of all edges from it on, and times
 // those without local support.
@@ -138,26 +174,43 @@ template <int K> static bool edge_rows(const Rows<K>& r, int64_t edge) {
     if (!sums) return false;
     std::memset(sums, 0, size_t(count * pitch) * sizeof(double));
     const int64_t edges = r.edges, plain = r.plain;
-    for (int64_t n = 0; n < r.rows; n++) {
-        const double* other = r.local + (n * edges + edge) * L;
+    const int64_t last = r.input_end[edge];
+    const int32_t* order = r.order + r.input[edge] * r.rows;
+    for (int64_t p = 0; p < r.rows;) {
+        // Two rows of one interval add to the same places, but for columns of other inputs: what
+        // they give together is read and written once.
+        const int64_t n = order[p], next = p + 1 < r.rows ? order[p + 1] : n;
+        const bool pair = next != n && r.place[next * edges + edge] == r.place[n * edges + edge];
+        const int64_t m = pair ? next : n;
+        const double* one = r.local + n * edges * L;
+        const double* two = r.local + m * edges * L;
         const int32_t* place = r.place + n * edges;
         double* row = sums + (place[edge] - begin) * pitch;
-        // Copied, as the compiler cannot know that writing to the sums leaves it alone.
-        double own[K + 1];
-        for (int a = 0; a <= K; a++) own[a] = other[a];
-        for (int64_t f = edge; f < edges; f++, other += L) {
-            const Lanes values = *reinterpret_cast<const Lanes*>(other);
+        // Copied, as the compiler cannot know that writing to the sums leaves them alone.
+        double own[K + 1], own_two[K + 1];
+        for (int a = 0; a <= K; a++) {
+            own[a] = one[edge * L + a];
+            own_two[a] = pair ? two[edge * L + a] : 0;
+        }
+        for (int64_t f = edge; f < last; f++) {
+            const Lanes values = *reinterpret_cast<const Lanes*>(one + f * L);
+            const Lanes values_two = *reinterpret_cast<const Lanes*>(two + f * L);
             double* to = row + (place[f] - begin);
             for (int a = 0; a <= K; a++, to += pitch)
-                *reinterpret_cast<Lanes*>(to) += own[a] * values;
+                *reinterpret_cast<Lanes*>(to) += own[a] * values + own_two[a] * values_two;
         }
+        add_others<K>(r, own, one, place, last, row - begin, pitch);
+        if (pair) add_others<K>(r, own_two, two, r.place + m * edges, last, row - begin, pitch);
         const double* columns = r.columns + n * plain;
+        const double* columns_two = r.columns + m * plain;
         double* to = row + locals + L;
         for (int64_t c = 0; c < plain; c += N) {
-            const Vector<double> values = load(columns + c);
+            const Vector<double> values = load(columns + c), values_two = load(columns_two + c);
             for (int a = 0; a <= K; a++)
-                store(to + a * pitch + c, load(to + a * pitch + c) + own[a] * values);
+                store(to + a * pitch + c,
+                      load(to + a * pitch + c) + own[a] * values + own_two[a] * values_two);
         }
+        p += pair ? 2 : 1;
     }
     const int64_t size = r.call.size;
     for (int64_t a = 0; a < count; a++) {
