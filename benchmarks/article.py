@@ -1,8 +1,11 @@
 """The article's script over hidden widths and seeds: how often the formula comes out, how fast.
 
 Every run is a process of its own, so that its time is what a user waits: imports included; the
-script's own time, imports apart, is given beside it. The peer, pykan, runs the same script in
-turns, at width 5 as in the article.
+script's own time, imports apart, is given beside it.
+
+The peer, pykan, runs the same script in turns, at width 5 as in the article; knotwork runs it
+twice, with opt="LBFGS" to the letter and with its default, Levenberg-Marquardt. All have one thread
+there, and what is compared are seconds of its CPU, imports apart.
 
     python benchmarks/article.py            # 25 runs
     python benchmarks/article.py --short    # one run a width
@@ -12,6 +15,8 @@ turns, at width 5 as in the article.
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import statistics
 import subprocess
 import sys
@@ -27,19 +32,19 @@ SCRIPT = """
 import sys, time
 import torch
 from knotwork import KAN, create_dataset
-width, seed = int(sys.argv[1]), int(sys.argv[2])
-began = time.perf_counter()
+width, seed, opt = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+began = time.perf_counter(), time.process_time()
 dataset = create_dataset(
     lambda x: torch.exp(torch.sin(torch.pi * x[:, [0]]) + x[:, [1]] ** 2), n_var=2
 )
 model = KAN(width=[2, width, 1], grid=5, k=3, seed=seed)
-model.train(dataset, opt="LBFGS", steps=20, lamb=0.01, lamb_entropy=10.0)
+model.train(dataset, opt=opt, steps=20, lamb=0.01, lamb_entropy=10.0)
 model = model.prune()
-model.train(dataset, opt="LBFGS", steps=50)
+model.train(dataset, opt=opt, steps=50)
 model.auto_symbolic(lib=["x", "x^2", "x^3", "x^4", "exp", "log", "sqrt", "sin", "abs"])
-model.train(dataset, opt="LBFGS", steps=50)
+model.train(dataset, opt=opt, steps=50)
 formula = model.symbolic_formula()[0][0]
-print(time.perf_counter() - began)
+print(time.perf_counter() - began[0], time.process_time() - began[1])
 print(formula)
 """
 PEER_SCRIPT = """
@@ -48,7 +53,7 @@ os.chdir(tempfile.mkdtemp())
 import torch
 from kan import KAN, create_dataset, ex_round
 width, seed = int(sys.argv[1]), int(sys.argv[2])
-began = time.perf_counter()
+began = time.perf_counter(), time.process_time()
 dataset = create_dataset(
     lambda x: torch.exp(torch.sin(torch.pi * x[:, [0]]) + x[:, [1]] ** 2), n_var=2
 )
@@ -60,50 +65,65 @@ model.fit(dataset, opt="LBFGS", steps=50)
 model.auto_symbolic(lib=["x", "x^2", "x^3", "x^4", "exp", "log", "sqrt", "sin", "abs"])
 model.fit(dataset, opt="LBFGS", steps=50)
 formula = ex_round(model.symbolic_formula()[0][0], 4)
-print(time.perf_counter() - began)
+print(time.perf_counter() - began[0], time.process_time() - began[1])
 print(formula)
 """
 # The canonical printing of the right formula, constants exact.
 FORMULA = "exp(x_2**2 + sin(pi*x_1))"
 
 
-def run(width: int, seed: int, script: str = SCRIPT) -> dict[str, object]:
+def run(
+    width: int, seed: int, opt: str = "LBFGS", script: str = SCRIPT, threads: int | None = None
+) -> dict[str, object]:
+    environment = os.environ | ({} if threads is None else {"OMP_NUM_THREADS": str(threads)})
     began = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", script, str(width), str(seed)],
+        [sys.executable, "-c", script, str(width), str(seed), opt],
         capture_output=True,
         text=True,
         check=False,
+        env=environment,
     )
     seconds = time.perf_counter() - began
     lines = (done.stdout or done.stderr).strip().splitlines()
     formula = lines[-1] if lines else ""
-    own = float(lines[-2]) if done.returncode == 0 else seconds
+    own, cpu = map(float, lines[-2].split()) if done.returncode == 0 else (seconds, math.nan)
     return {
         "width": width,
         "seed": seed,
         "seconds": round(seconds, 2),
         "without_imports": round(own, 3),
+        "cpu_without_imports": round(cpu, 3),
         "formula": formula,
         "found": formula == FORMULA,
     }
 
 
-def beside_peer() -> None:
-    """Run both libraries in turns and print the ratio of their times."""
-    runs: dict[str, list[dict[str, object]]] = {"knotwork": [], "pykan": []}
-    for seed in SEEDS:
-        for name, script in (("knotwork", SCRIPT), ("pykan", PEER_SCRIPT)):
-            runs[name].append(run(PEER_WIDTH, seed, script))
+def beside_peer(seeds: int) -> None:
+    """Run both libraries in turns and print the ratios of their times."""
+    contenders = {
+        "knotwork": (SCRIPT, "LM"),
+        "knotwork, L-BFGS": (SCRIPT, "LBFGS"),
+        "pykan": (PEER_SCRIPT, "LBFGS"),
+    }
+    runs: dict[str, list[dict[str, object]]] = {name: [] for name in contenders}
+    for seed in range(seeds):
+        for name, (script, opt) in contenders.items():
+            runs[name].append(run(PEER_WIDTH, seed, opt, script, threads=1))
             last = runs[name][-1]
-            print(f"{name} seed {seed}: {last['without_imports']} s  {last['formula']}", flush=True)
-    pairs = zip(runs["pykan"], runs["knotwork"], strict=True)
-    ratios = [
-        float(str(peer["without_imports"])) / float(str(own["without_imports"]))
-        for peer, own in pairs
-    ]
-    print(f"pykan takes {statistics.median(ratios):.0f} times as long (median), ", end="")
-    print(f"{min(ratios):.0f} to {max(ratios):.0f}, imports apart")
+            cpu = last["cpu_without_imports"]
+            print(f"{name}, seed {seed}: {cpu} s  {last['formula']}", flush=True)
+
+    def cpu(name: str) -> list[float]:
+        return [float(str(entry["cpu_without_imports"])) for entry in runs[name]]
+
+    ratios: dict[str, list[float]] = {}
+    for name in ("knotwork", "knotwork, L-BFGS"):
+        ratios[name] = [peer / own for peer, own in zip(cpu("pykan"), cpu(name), strict=True)]
+        print(
+            f"pykan takes {statistics.median(ratios[name]):.0f} times as long as {name} (median), "
+            f"{min(ratios[name]):.0f} to {max(ratios[name]):.0f}"
+        )
     print(record.write("article_peer", {"ratios": ratios, "runs": runs}))
 
 
@@ -115,7 +135,7 @@ def main() -> None:
     parser.add_argument("--peer", action="store_true")
     given = parser.parse_args()
     if given.peer:
-        beside_peer()
+        beside_peer(1 if given.short else len(SEEDS))
         return
     short = given.short
     runs: list[dict[str, object]] = []

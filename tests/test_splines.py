@@ -9,6 +9,7 @@ from scipy.interpolate import BSpline
 from torch import Tensor
 
 from knotwork import splines
+from knotwork.knots import adaptive_breaks, extend_knots, uniform_breaks
 
 EPS = torch.finfo(torch.float64).eps
 
@@ -446,3 +447,14 @@ def test_derivatives_beyond_the_order_vanish(uniform):
     x = torch.tensor([[0.3], [1.7]], dtype=torch.float64)
     values = splines.basis(x, knots, 1, 2, uniform=uniform)
     assert torch.equal(values, torch.zeros(2, 1, 3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+def test_refitting_is_well_posed_for_heavy_tails(k):
+    # Knots at the quantiles of such data leave intervals that no point spread over the range meets.
+    points = torch.randn(100, 3, generator=torch.Generator().manual_seed(0)).double() ** 7
+    breaks = adaptive_breaks(points, points.amin(dim=0), points.amax(dim=0), 20, 0.1)
+    old = extend_knots(uniform_breaks(-torch.ones(3), torch.ones(3), 5), k).double()
+    coefficients = torch.randn(3, 5 + k, 2, generator=torch.Generator().manual_seed(1)).double()
+    found = splines.refit(old, coefficients, extend_knots(breaks, k), k, points)
+    assert bool(found.isfinite().all())

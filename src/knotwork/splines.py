@@ -291,8 +291,8 @@ def refit(
     Where the new breakpoints contain all old ones and the range is the same, this is knot
     insertion and the functions do not change at all.  Otherwise it is a least-squares fit to the
     old functions (extrapolated where the new range is wider) at the data's points and, with a
-    small weight, at points spread evenly over the new range, so that it is well posed however few
-    or repeated the data.
+    small weight, at points spread evenly over every new interval, so that it is well posed however
+    few or repeated the data, and however unequal the intervals.
 
     Parameters
     ----------
@@ -312,9 +312,7 @@ def refit(
     if _nested(knots, new_knots, k):
         return insert_knots(knots, coefficients, new_knots, k)
     policy: Extrapolation = "linear" if extrapolation in ("error", "zero") else extrapolation
-    low, high = domain(new_knots, k)
-    per_interval = k + 2
-    even = uniform_breaks(low, high, per_interval * (new_knots.shape[1] - 2 * k - 1)).T
+    even = _within_intervals(new_knots[:, k:-k], k + 2).T
     where, weight = even, even.new_ones(len(even))
     if points is not None and len(points) > 0:
         where = torch.cat([points, even])
@@ -335,6 +333,16 @@ def refit(
     # The even points give full rank; LAPACK's rank-revealing solver is not reproducible to the bit.
     fit = torch.linalg.lstsq(design.transpose(0, 1), target.transpose(0, 1), driver="gels")
     return fit.solution.contiguous()
+
+
+def _within_intervals(breaks: Tensor, count: int) -> Tensor:
+    """Return `count` points evenly over every interval, and the last break.
+
+    Shape (inputs, count * intervals + 1), for breaks of shape (inputs, intervals + 1).
+    """
+    share = torch.arange(count, dtype=breaks.dtype, device=breaks.device) / count
+    inner = breaks[:, :-1, None] + breaks.diff(dim=1)[..., None] * share
+    return torch.cat([inner.flatten(1), breaks[:, -1:]], dim=1)
 
 
 def _nested(knots: Tensor, new_knots: Tensor, k: int) -> bool:
