@@ -56,6 +56,15 @@ def test_blocks_of_rows_and_groups_of_strips_fit_together(backend, dtype):
 
 @each_set
 @each_dtype
+@pytest.mark.parametrize("outputs", [1, 2, 3])
+@pytest.mark.parametrize("residual", ["silu", None])
+def test_few_outputs_have_a_way_of_their_own(backend, dtype, outputs, residual):
+    layer = layer_of(21, outputs, 7, dtype=dtype, absent=0.2, residual=residual)
+    assert_backends_agree(layer, rows_for(layer, 700), backend)
+
+
+@each_set
+@each_dtype
 @pytest.mark.parametrize("adaptive", [False, True])
 def test_grids_may_be_finer_than_the_rows(backend, dtype, adaptive):
     layer = layer_of(3, 33, 200, dtype=dtype, adaptive=adaptive)

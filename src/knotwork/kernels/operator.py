@@ -137,6 +137,10 @@ class _Direct(torch.autograd.Function):
         return _differentiate(ctx, grad)
 
 
+# Past Function.apply, which looks for transforms of torch.func: `_watched` has.
+_apply_directly = super(torch.autograd.Function, _Direct).apply
+
+
 def _watched(tensor: Tensor) -> bool:
     """Tell whether something wants to see operations of torch, as tracing and vmap do."""
     return (
@@ -153,7 +157,7 @@ def evaluate(x: Tensor, *others: Any) -> Tensor:
     """Evaluate the layer; the arguments are those of the operation."""
     if _watched(x):
         return spline_layer(x, *others)
-    return _Direct.apply(x, *others) if torch.is_grad_enabled() else _forward(x, *others)
+    return _apply_directly(x, *others) if torch.is_grad_enabled() else _forward(x, *others)
 
 
 # -- derivatives -----------------------------------------------------------------------------------

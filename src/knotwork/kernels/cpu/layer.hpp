@@ -9,6 +9,7 @@
 // in the first-level cache while all rows of a block pass by.
 #pragma once
 
+#include "few.hpp"
 #include "rows.hpp"
 
 namespace knotwork::KNOTWORK_SET {
@@ -66,6 +67,8 @@ static void use_weights(const Call& call, const Block<T, K>& b, int64_t column, 
 // Outputs from inputs `from` to `to`, or gradients of these inputs.
 template <class T, int K>
 static void apply(const Call& call, const Block<T, K>& b, int64_t from, int64_t to) {
+    if constexpr (FILLS_GROUP<K>)
+        if (call.outputs <= FEW_OUTPUTS) return apply_few(call, b, from, to);
     for (int64_t i = from; i < to; i += b.packed_inputs) {
         const int64_t count = least(b.packed_inputs, to - i);
         for (int64_t j = 0; j < count; j++)
@@ -120,6 +123,12 @@ template <class T, int K, bool RES>
 static void weight_gradients(const Call& call, const Block<T, K>& b, int64_t from, int64_t to,
                              bool add) {
     for (int64_t i = from; i < to; i++) {
+        if constexpr (FILLS_GROUP<K>)
+            if (call.outputs <= FEW_OUTPUTS) {
+                weight_gradient_few(call, b, i - from);
+                unpack_gradient(call, b, i, add);
+                continue;
+            }
         sort_rows(b, i - from, call.grid);
         for (int64_t strip = 0; strip < b.strips; strip++) {
             const T* g = b.y + strip * b.pitch * STRIP<T>;

@@ -1,0 +1,86 @@
+// Layers of one or two outputs, as scientists' networks end in: their vectors lie along the bases
+// of a row instead of along outputs, of which most would be empty.
+#pragma once
+
+#include "block.hpp"
+
+namespace knotwork::KNOTWORK_SET {
+
+// Up to so many outputs, and where the bases of a row fill a group.
+constexpr int64_t FEW_OUTPUTS = 2;
+template <int K> constexpr bool FILLS_GROUP = GROUP<K> == K + 1;
+
+// Copies the weights of one edge: the residual's, then the coefficients.
+template <class T, int K>
+INLINE void pack_edge(const Call& call, int64_t i, int64_t j, T* to) {
+    const int64_t outputs = call.outputs, count = call.grid + K;
+    const bool spline = call.kind[i * outputs + j] == 1;
+    const T* weight = static_cast<const T*>(call.weight);
+    const T* from = static_cast<const T*>(call.coefficients) + i * count * outputs + j;
+    to[0] = spline && weight ? weight[i * outputs + j] : T(0);
+    for (int64_t r = 0; r < count; r++) to[1 + r] = spline ? from[r * outputs] : T(0);
+}
+
+// Outputs from inputs `from` to `to`, or gradients of these inputs.
+template <class T, int K>
+static void apply_few(const Call& call, const Block<T, K>& b, int64_t from, int64_t to) {
+    constexpr int L = GROUP<K>;
+    typedef typename LanesOf<T, L>::type Lanes;
+    const auto lanes = [](const T* at) { return *reinterpret_cast<const Lanes*>(at); };
+    const int64_t pitch = b.pitch, rows = b.rows;
+    for (int64_t j = 0; j < call.outputs; j++) {
+        for (int64_t i = from; i < to; i++) {
+            pack_edge<T, K>(call, i, j, b.packed);
+            const T weight = b.packed[0];
+            const T* coefficients = b.packed + 1;
+            const int64_t at = (i - from) * pitch;
+            const int32_t* first = b.first + at;
+            T* y = b.y + j;
+            if (call.backward) {
+                const T* slopes = b.slopes + at * L;
+                const T* residual = b.residual_slope + at;
+                T* grads = b.grads + at;
+                for (int64_t n = 0; n < rows; n++) {
+                    T slope = sum<L>(lanes(slopes + n * L) * lanes(coefficients + first[n]));
+                    if (call.weight) slope += weight * residual[n];
+                    grads[n] += slope * y[n * STRIP<T>];
+                }
+            } else {
+                const T* basis = b.basis + at * L;
+                const T* residual = b.residual + at;
+                for (int64_t n = 0; n < rows; n++) {
+                    T value = sum<L>(lanes(basis + n * L) * lanes(coefficients + first[n]));
+                    if (call.weight) value += weight * residual[n];
+                    y[n * STRIP<T>] += value;
+                }
+            }
+        }
+    }
+}
+
+// Gradients of one input's weights, as weight_gradient_rows leaves them.
+template <class T, int K>
+static void weight_gradient_few(const Call& call, const Block<T, K>& b, int64_t input) {
+    constexpr int L = GROUP<K>;
+    typedef typename LanesOf<T, L>::type Lanes;
+    const int64_t count = call.grid + K, at = input * b.pitch;
+    const T* basis = b.basis + at * L;
+    const T* residual = b.residual + at;
+    const int32_t* first = b.first + at;
+    T* sums = b.packed;
+    for (int64_t j = 0; j < call.outputs; j++) {
+        std::memset(sums, 0, size_t(count) * sizeof(T));
+        T weight = 0;
+        const T* y = b.y + j;
+        for (int64_t n = 0; n < b.rows; n++) {
+            const T grad = y[n * STRIP<T>];
+            *reinterpret_cast<Lanes*>(sums + first[n]) +=
+                grad * *reinterpret_cast<const Lanes*>(basis + n * L);
+            if (call.weight) weight += grad * residual[n];
+        }
+        for (int64_t r = 0; r < count; r++) b.gradient[r * STRIP<T> + j] = sums[r];
+        b.gradient[count * STRIP<T> + j] = weight;
+    }
+}
+
+}  // namespace knotwork::KNOTWORK_SET
