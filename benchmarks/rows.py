@@ -1,8 +1,9 @@
 """Time and peak memory of Levenberg-Marquardt over the number of rows: [4, 5, 1], grid 10.
 
 Every count is a process of its own; seconds are of its CPU, and by the clock beside them. The
-fitted exponent is that of the CPU's seconds from 10^4 rows on; peak memory is the process's,
-imports included.
+fitted exponents are those from 10^4 rows on, of the seconds of the whole fit and of the median
+step: choosing how smooth the splines should be costs the same at any number of rows. Peak memory is
+the process's, imports included.
 
     python benchmarks/rows.py            # 10^3 to 10^7 rows
     python benchmarks/rows.py --short    # to 10^5
@@ -20,7 +21,7 @@ import record
 
 STEPS = 10
 SCRIPT = """
-import json, resource, sys, time
+import json, resource, statistics, sys, time
 import torch
 from knotwork import KAN
 
@@ -38,8 +39,10 @@ model = KAN([4, 5, 1], grid=10)
 began, clock = time.process_time(), time.perf_counter()
 history = model.fit((x, y), steps=steps, starts=1, progress=False)
 seconds, elapsed = time.process_time() - began, time.perf_counter() - clock
+pairs = zip(history.seconds[:-1], history.seconds[1:])
+step = statistics.median(after - before for before, after in pairs)
 data = (x.numel() + y.numel()) * 8 / 2**20
-print(json.dumps({"rows": rows, "seconds": seconds, "elapsed": elapsed,
+print(json.dumps({"rows": rows, "seconds": seconds, "elapsed": elapsed, "step": step,
                   "peak_mib": peak(), "imports_mib": imported,
                   "data_mib": data, "loss": history.train_loss[-1]}))
 """
@@ -67,10 +70,13 @@ def main() -> None:
             flush=True,
         )
     large = [entry for entry in results if entry["rows"] >= 10_000]
-    slope = record.exponent([e["rows"] for e in large], [e["seconds"] for e in large])
-    print(f"seconds grow as rows to the power {slope:.3f}")
+    rows = [entry["rows"] for entry in large]
+    slope = record.exponent(rows, [entry["seconds"] for entry in large])
+    of_step = record.exponent(rows, [entry["step"] for entry in large])
+    print(f"seconds grow as rows to the power {slope:.3f}, those of a step {of_step:.3f}")
     if not given.short:
-        figures = {"steps": STEPS, "threads": given.threads, "exponent": slope, "results": results}
+        figures = {"steps": STEPS, "threads": given.threads, "exponent": slope}
+        figures |= {"exponent_of_step": of_step, "results": results}
         print(record.write("rows", figures))
 
 

@@ -79,6 +79,7 @@ def choose_smoothness(problem: NetworkLeastSquares, x: torch.Tensor) -> Choice:
     ratio = float(matrix.diagonal().sum()) / total
     criteria: dict[int, float] = {}
     losses: dict[int, float] = {}
+    slack = 1 + _STANDARD_ERRORS * (2 / rows) ** 0.5
 
     def judge(exponent: int) -> None:
         strength = ratio * 10.0**exponent
@@ -93,18 +94,27 @@ def choose_smoothness(problem: NetworkLeastSquares, x: torch.Tensor) -> Choice:
         right = -(gradient + strength * pull) / scale
         move = torch.cholesky_solve(right[:, None], factor)[:, 0] / scale
         squares = 2 * objective + 2 * float(gradient @ move) + float(move @ matrix @ move)
+        losses[exponent] = squares
+        if out_of_reach(squares):
+            return
         # The trace of a product of symmetric matrices, of which only the sum is needed.
         freedom = (torch.cholesky_inverse(factor) * (matrix / scale / scale[:, None])).sum()
         left = 1 - float(freedom) / rows
         if left >= _LEAST_FREEDOM_LEFT and squares > 0:
             criteria[exponent] = squares / left**2
-            losses[exponent] = squares
+
+    def out_of_reach(squares: float) -> bool:
+        """Tell whether a criterion, which is no less than its squares, cannot be good enough."""
+        return bool(criteria) and squares > min(criteria.values()) * slack
 
     for exponent in _EXPONENTS:
         judge(exponent)
+        # The squares only grow with the strength.
+        if out_of_reach(losses.get(exponent, 0.0)):
+            break
     if not criteria:
         return Choice(0.0, 2 * objective)
-    enough = min(criteria.values()) * (1 + _STANDARD_ERRORS * (2 / rows) ** 0.5)
+    enough = min(criteria.values()) * slack
     strongest = max(exponent for exponent, value in criteria.items() if value <= enough)
     # Between the strongest of the coarse row that is good enough and the next, one step at a time.
     for exponent in range(strongest + 1, strongest + _EXPONENTS.step):
