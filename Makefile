@@ -33,6 +33,9 @@ format: setup
 bench: setup
 	$(BIN)/python benchmarks/article.py --short
 	$(BIN)/python benchmarks/layers.py --short
+	$(BIN)/python benchmarks/steps.py --short
+	$(BIN)/python benchmarks/grid.py --short
+	$(BIN)/python benchmarks/rows.py --short
 	$(BIN)/python benchmarks/scaling.py --short
 	$(BIN)/python benchmarks/flakiness.py --widths 2 5 --seeds 0 1 2
 
