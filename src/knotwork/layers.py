@@ -25,12 +25,14 @@ from ._checks import (
     check_choice,
     check_device,
     check_dtype,
-    check_index,
     check_integer,
     check_number,
     check_range,
 )
-from .functions import SymbolicFunction, get
+from ._layer_edges import ABSENT as ABSENT
+from ._layer_edges import SPLINE as SPLINE
+from ._layer_edges import SYMBOLIC as SYMBOLIC
+from ._layer_edges import LayerEdges
 from .knots import (
     adaptive_breaks,
     domain,
@@ -44,7 +46,6 @@ from .knots import (
 from .residuals import RESIDUALS, Residual
 from .splines import Extrapolation
 
-ABSENT, SPLINE, SYMBOLIC = 0, 1, 2
 MAX_ORDER = 5
 
 # Share of a fresh edge's second moment that its ramp, its residual and its noise carry: mostly
@@ -68,7 +69,7 @@ class Features:
     slopes: Tensor
 
 
-class KANLayer(nn.Module):
+class KANLayer(LayerEdges):
     """A layer of learnable one-dimensional functions, usable in place of ``nn.Linear``.
 
     Parameters
@@ -101,13 +102,7 @@ class KANLayer(nn.Module):
 
     coefficients: nn.Parameter
     residual_weight: nn.Parameter | None
-    bias: nn.Parameter
-    affine: nn.Parameter
     knots: Tensor
-    kind: Tensor
-    symbolic_edges: Tensor
-    offsets: Tensor
-    replaced: Tensor
 
     def __init__(
         self,
@@ -138,7 +133,7 @@ class KANLayer(nn.Module):
         if not 0 <= check_number(grid_eps, "grid_eps") <= 1:
             raise ValueError(f"grid_eps must be from 0 (quantiles) to 1 (even); got {grid_eps}.")
         self.grid_eps = float(grid_eps)
-        self.functions: list[SymbolicFunction] = []
+        self.functions = []
 
         dtype = check_dtype(torch.get_default_dtype() if dtype is None else dtype)
         device = None if device is None else check_device(device)
@@ -252,30 +247,6 @@ class KANLayer(nn.Module):
         """The residual's value and derivative, or None."""
         return None if self.residual is None else RESIDUALS[self.residual]
 
-    @property
-    def spline_mask(self) -> Tensor:
-        """Which edges are splines: bool, shape (in_features, out_features)."""
-        return self.kind == SPLINE
-
-    def function_at(self, i: int, j: int) -> SymbolicFunction | None:
-        """Return the symbolic function on edge (i, j), or None if it carries none."""
-        position = self._symbolic_position(i, j)
-        return None if position is None else self.functions[position]
-
-    def constants_at(self, i: int, j: int) -> tuple[float, float, float] | None:
-        """Return the constants (a, b, c) of a symbolic edge, or None if edge (i, j) is not one."""
-        position = self._symbolic_position(i, j)
-        if position is None:
-            return None
-        a, b, c = self.affine[position].tolist()
-        return a, b, c
-
-    def _symbolic_position(self, i: int, j: int) -> int | None:
-        for position, edge in enumerate(self.symbolic_edges.tolist()):
-            if edge == [i, j]:
-                return position
-        return None
-
     def extra_repr(self) -> str:
         """Return what ``print`` shows of the layer."""
         counts = [int((self.kind == kind).sum()) for kind in (SPLINE, SYMBOLIC, ABSENT)]
@@ -371,25 +342,6 @@ class KANLayer(nn.Module):
         """Return every edge's weights on `features`: shape (inputs, features, outputs)."""
         return kernels.feature_weights(self.coefficients, self.residual_weight, self.kind)
 
-    def function_groups(self) -> list[tuple[SymbolicFunction, Tensor]]:
-        """Return each distinct symbolic function with the positions of the edges it is on."""
-        groups: dict[SymbolicFunction, list[int]] = {}
-        for position, function in enumerate(self.functions):
-            groups.setdefault(function, []).append(position)
-        device = self.symbolic_edges.device
-        return [(f, torch.tensor(where, device=device)) for f, where in groups.items()]
-
-    def symbolic_values(self, x: Tensor) -> Tensor:
-        """Return c f(a x + b) for every symbolic edge: shape (rows, symbolic edges)."""
-        a, b, c = self.affine.unbind(1)
-        arguments = x[:, self.symbolic_edges[:, 0]] * a + b
-        groups = self.function_groups()
-        if len(groups) == 1:
-            return c * groups[0][0].torch(arguments)
-        values = torch.cat([f.torch(arguments[:, where]) for f, where in groups], dim=1)
-        order = torch.cat([where for _, where in groups]).argsort()
-        return c * values[:, order]
-
     def edge_values(self, x: Tensor) -> Tensor:
         """Return every edge's own output: shape (rows, in_features, out_features).
 
@@ -401,55 +353,6 @@ class KANLayer(nn.Module):
             values = values.clone()
             values[:, i, j] = self.symbolic_values(x)
         return values
-
-    # -- changing edges --------------------------------------------------------------------------
-
-    def set_symbolic(
-        self, i: int, j: int, function: SymbolicFunction, a: float, b: float, c: float, d: float
-    ) -> None:
-        """Put ``c * f(a * x + b) + d`` on edge (i, j); `d` is added to the node's bias."""
-        i = check_index(i, "i", self.in_features, "inputs")
-        j = check_index(j, "j", self.out_features, "outputs")
-        if self._symbolic_position(i, j) is not None:
-            self.unset_symbolic(i, j)
-        edge = torch.tensor([[i, j]], device=self.symbolic_edges.device)
-        with torch.no_grad():
-            replaced = self.kind[i, j].reshape(1).clone()
-            self.kind[i, j] = SYMBOLIC
-            self.symbolic_edges = torch.cat([self.symbolic_edges, edge])
-            self.offsets = torch.cat([self.offsets, self.offsets.new_tensor([d])])
-            self.replaced = torch.cat([self.replaced, replaced])
-            row = self.affine.new_tensor([[a, b, c]])
-            self.affine = nn.Parameter(torch.cat([self.affine.detach(), row]))
-            self.bias[j] += d
-        self.functions.append(function)
-
-    def unset_symbolic(self, i: int, j: int) -> None:
-        """Give edge (i, j) back what it was before `set_symbolic`."""
-        position = self._symbolic_position(i, j)
-        if position is None:
-            raise ValueError(f"edge ({i}, {j}) is not symbolic, so there is nothing to undo.")
-        with torch.no_grad():
-            self.bias[j] -= self.offsets[position]
-        self.kind[i, j] = self.replaced[position]
-        self._forget_symbolic(position)
-
-    def remove_edge(self, i: int, j: int, constant: Tensor | float = 0.0) -> None:
-        """Make edge (i, j) absent, adding `constant` to its node's bias in its place."""
-        position = self._symbolic_position(i, j)
-        if position is not None:
-            self._forget_symbolic(position)
-        self.kind[i, j] = ABSENT
-        with torch.no_grad():
-            self.bias[j] += constant
-
-    def _forget_symbolic(self, position: int) -> None:
-        keep = torch.arange(len(self.functions), device=self.symbolic_edges.device) != position
-        self.symbolic_edges = self.symbolic_edges[keep]
-        self.offsets = self.offsets[keep]
-        self.replaced = self.replaced[keep]
-        self.affine = nn.Parameter(self.affine.detach()[keep])
-        del self.functions[position]
 
     # -- grids -----------------------------------------------------------------------------------
 
@@ -533,15 +436,6 @@ class KANLayer(nn.Module):
         return saved.dim() == current.dim() and all(
             saved.shape[axis] == current.shape[axis] for axis in axes
         )
-
-    def get_extra_state(self) -> dict[str, Any]:
-        """Return the names of the symbolic functions, for ``state_dict``."""
-        return {"functions": [function.name for function in self.functions]}
-
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Take the symbolic functions by name, from the library or those already on the layer."""
-        known = {function.name: function for function in self.functions}
-        self.functions = [known.get(name) or get(name) for name in state["functions"]]
 
     def select(self, inputs: list[int], outputs: list[int]) -> KANLayer:
         """Return a layer of only these inputs and outputs, with the edges between them."""

@@ -7,7 +7,7 @@ Its gradient is another one; the gradient of that, for physics losses, is the re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -138,7 +138,7 @@ class _Direct(torch.autograd.Function):
 
 
 # Past Function.apply, which looks for transforms of torch.func: `_watched` has.
-_apply_directly = super(torch.autograd.Function, _Direct).apply
+_apply_directly = cast(Any, super(torch.autograd.Function, _Direct)).apply
 
 
 def _watched(tensor: Tensor) -> bool:
