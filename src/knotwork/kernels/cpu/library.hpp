@@ -43,6 +43,17 @@ struct Normal {
     double* matrix;       // (size, size): its upper triangle is added to
 };
 
+// How the features of every input vary over the rows; all in float64.
+struct Moments {
+    int64_t rows, inputs, grid;
+    int32_t order, uniform, extrapolation, residual, threads;
+    const double* x;      // (inputs, rows)
+    const double* knots;  // (inputs, grid + 2 order + 1)
+    double* count;        // (inputs, grid): rows in every interval
+    double* mean;         // (inputs, grid, features): of the features there, else left alone
+    double* scatter;      // (inputs, features, features): sums within all intervals are added
+};
+
 // Memory of this thread, kept for the next call; aligned to 64 bytes.
 char* workspace(int64_t bytes);
 
