@@ -2,6 +2,7 @@ r"""How much every edge and node varies over data, without storing anything per 
 
 A spline edge is linear in its input's features, so its mean and spread follow exactly from their
 mean and covariance, one small matrix an input: :math:`\sigma^2 = c^T \mathrm{Cov}(\Phi)\, c`.
+Where no gradient is wanted, `kernels.feature_moments` finds them without dense features.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from . import kernels
 from .layers import KANLayer
 from .network import KAN
 
@@ -51,7 +53,7 @@ def positive(values: Tensor) -> Tensor:
 
 
 def layer_statistics(
-    layer: KANLayer, x: Tensor, values: Tensor, subnodes: Tensor
+    layer: KANLayer, x: Tensor, moments: kernels.Moments, subnodes: Tensor
 ) -> LayerStatistics:
     """Compute the statistics of one layer.
 
@@ -61,18 +63,16 @@ def layer_statistics(
     ----------
     layer : KANLayer
     x : Tensor of shape (rows, inputs)
-    values : Tensor of shape (rows, inputs, features)
-        The layer's `feature_values` at `x`.
+    moments : Moments
+        Of the layer's features at `x`.
     subnodes : Tensor of shape (rows, outputs)
         The layer's outputs at `x`.
     """
-    features = values.transpose(0, 1)
-    mean = features.mean(dim=1)
-    centred = features - mean[:, None, :]
-    covariance = centred.transpose(1, 2) @ centred / len(x)
+    mean, covariance = moments
     weights = layer.feature_weights()
     edge_mean = torch.einsum("if,ifo->io", mean, weights)
-    variance = (weights * (covariance @ weights)).sum(dim=1)
+    centred = _centred(layer, mean, weights)
+    variance = (centred * (covariance @ centred)).sum(dim=1)
     # The gradient of a square root at 0 is infinite; absent edges must not spread nan.
     safe = torch.where(variance > 0, variance, torch.ones_like(variance))
     edge_spread = torch.where(variance > 0, safe.sqrt(), torch.zeros_like(variance))
@@ -92,6 +92,20 @@ def layer_statistics(
     )
 
 
+def _centred(layer: KANLayer, mean: Tensor, weights: Tensor) -> Tensor:
+    """Subtract from every edge's coefficients the spline's mean, shape (inputs, features, outputs).
+
+    Basis functions sum to one, so the variance stays what it is; but where a mean is much larger
+    than the spread, it would be the difference of huge numbers.
+    """
+    if layer.extrapolation == "zero":  # outside the knots they sum to zero
+        return weights
+    count = layer.coefficients.shape[1]
+    coefficients = weights[:, :count]
+    shift = torch.einsum("if,ifo->io", mean[:, :count], coefficients).detach()
+    return torch.cat([coefficients - shift[:, None], weights[:, count:]], dim=1)
+
+
 def traced_statistics(model: KAN, x: Tensor) -> tuple[list[LayerStatistics], Tensor]:
     """Evaluate the network on x of shape (rows, inputs): every layer's statistics, the outputs."""
     statistics: list[LayerStatistics] = []
@@ -99,12 +113,19 @@ def traced_statistics(model: KAN, x: Tensor) -> tuple[list[LayerStatistics], Ten
         layer = model.layer(index)
         values = layer.feature_values(x)
         subnodes = layer.mix(values, x)
-        statistics.append(layer_statistics(layer, x, values, subnodes))
+        statistics.append(layer_statistics(layer, x, kernels.moments(values), subnodes))
         x = nodes.combine(subnodes)
     return statistics, x
 
 
 @torch.no_grad()
 def network_statistics(model: KAN, x: Tensor) -> list[LayerStatistics]:
-    """Compute every layer's statistics over rows `x` of shape (rows, inputs)."""
-    return traced_statistics(model, x)[0]
+    """Compute every layer's statistics over rows `x` of shape (rows, inputs); no gradients."""
+    statistics: list[LayerStatistics] = []
+    for index, nodes in enumerate(model.nodes):
+        layer = model.layer(index)
+        moments = kernels.feature_moments(x, layer.knots, layer.rule)
+        subnodes = layer(x)
+        statistics.append(layer_statistics(layer, x, moments, subnodes))
+        x = nodes.combine(subnodes)
+    return statistics

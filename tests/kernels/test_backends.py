@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -108,3 +109,39 @@ def test_the_environment_chooses():
     """In a process of its own, as the variable is read on import."""
     code = "from knotwork.kernels import selection; print(*selection.explain(), sep=', ')"
     assert python(code, KNOTWORK_KERNEL="reference").startswith("reference (plain torch)")
+
+
+def tensor_on(device, dtype=torch.float32):
+    """What a choice looks at of a tensor."""
+    return SimpleNamespace(device=torch.device(device), dtype=dtype)
+
+
+def test_a_gpu_has_triton_or_one_warning(tmp_path):
+    bare = Selection([str(tmp_path)], "auto")
+    x = tensor_on("cuda")
+    bare.has_triton = True
+    assert bare.applies(x, x)
+    assert bare.explain_gpu() == (
+        "cuda (Triton)",
+        "correctness checked in Triton's interpreter; not timed on a GPU",
+    )
+    bare.has_triton = False
+    with pytest.warns(UserWarning, match=r"plain torch.*need Triton, which is not installed"):
+        assert not bare.applies(x, x)
+    assert not bare.applies(x, x)
+    assert bare.explain_gpu()[0] == "reference (plain torch)"
+
+
+@needs_library
+def test_no_backend_gets_tensors_of_another_device():
+    fresh = Selection(kernels.__path__, "auto")
+    fresh.has_triton = True
+    assert fresh.compiled(tensor_on("cpu")) is not None
+    assert not fresh.uses_triton(tensor_on("cpu"))
+    assert fresh.compiled(tensor_on("cuda")) is None
+    assert fresh.uses_triton(tensor_on("cuda"))
+    x = tensor_on("mps")
+    with pytest.warns(UserWarning, match=r"no kernel for torch.float32 on mps"):
+        assert not fresh.applies(x, x)
+    fresh.choose("reference")
+    assert not fresh.uses_triton(tensor_on("cuda"))

@@ -30,10 +30,11 @@ def info() -> None:
         "sympy": sympy.__version__,
         "machine": f"{platform.system()} {platform.machine()}",
         "backend": f"{backend}: {why}",
+        "on a GPU": ": ".join(selection.explain_gpu()),
         "library": selection.missing if compiled is None else compiled.path,
         "threads": threads,
         "elsewhere": "reference (plain torch): other dtypes than float32 and float64, other "
-        "devices than the CPU, second derivatives, gradients by torch.func",
+        "devices, second derivatives, gradients by torch.func",
     }
     for name, fact in facts.items():
         say(f"{name:<10} {fact}", whole=True)

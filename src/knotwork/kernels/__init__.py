@@ -6,15 +6,18 @@ library for float32 and float64.  `use` and the environment variable ``KNOTWORK_
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from .. import splines
 from . import operator, reference
 from .backends import selection as selection
 from .backends import use as use
+from .reference import Moments as Moments
 from .reference import Rule as Rule
 from .reference import feature_weights as feature_weights
 from .reference import features as features
+from .reference import moments as moments
 
 
 def spline_layer(
@@ -69,6 +72,28 @@ def input_gradient(
             grad, x, knots, coefficients, residual_weight, kind, *rule, True, False
         )[0]
     return reference.input_gradient(grad, x, knots, coefficients, residual_weight, kind, rule)
+
+
+def feature_moments(x: Tensor, knots: Tensor, rule: Rule) -> Moments:
+    """Return how every input's features vary over rows; for no graph of torch's.
+
+    The parameters are those of `spline_layer`.  The compiled library adds up within every interval
+    of the knots, where few features differ from zero; the intervals' means then vary among
+    themselves, which costs the same however many rows there are.
+    """
+    compiled = selection.compiled(x) if selection.applies(x, knots) else None
+    if compiled is None:
+        return reference.moments(reference.features(x, knots, rule)[0])
+    rule = _checked(x, knots, rule)
+    columns = x.T.to(torch.float64).contiguous()
+    knots = knots.to(torch.float64).contiguous()
+    library, instruction_set = compiled
+    count, means, scatter = library.interval_moments(instruction_set, columns, knots, rule)
+    share = (count / len(x))[..., None]
+    mean = (share * means).sum(dim=1)
+    apart = share.sqrt() * (means - mean[:, None])
+    covariance = scatter / len(x) + apart.transpose(1, 2) @ apart
+    return Moments(mean.to(x.dtype), covariance.to(x.dtype))
 
 
 def inside(rule: Rule) -> Rule:

@@ -2,7 +2,8 @@
 
 The environment variable ``KNOTWORK_KERNEL`` chooses: ``auto`` (the default) takes the compiled
 library where it can be used, ``reference`` plain torch, and ``plain``, ``avx2`` or ``avx512`` the
-compiled library with this instruction set.
+compiled library with this instruction set.  On a GPU all but ``reference`` mean Triton, which comes
+with torch's own builds for GPUs.
 """
 
 from __future__ import annotations
@@ -12,16 +13,25 @@ import sys
 import warnings
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from .compiled import DTYPES, INSTRUCTION_SETS, load
+from .compiled import DTYPES, INSTRUCTION_SETS, Library, load
 
 VARIABLE = "KNOTWORK_KERNEL"
 CHOICES = ("auto", "reference", *INSTRUCTION_SETS)
+_NO_TRITON = "the kernels for a GPU need Triton, which is not installed"
+
+
+class Compiled(NamedTuple):
+    """The compiled library, and the number of the instruction set to use of it."""
+
+    library: Library
+    instruction_set: int
 
 
 class Selection:
@@ -34,10 +44,12 @@ class Selection:
         Why there is no library; empty if there is.
     choice : str
         One of `CHOICES`.
+    has_triton : bool
     """
 
     def __init__(self, folders: Iterable[str], choice: str) -> None:
         self.library, self.missing = load(folders)
+        self.has_triton = find_spec("triton") is not None
         self.choice = self._checked(choice)
         self.instruction_set: int | None = self._instruction_set()
         self._warned = False
@@ -63,22 +75,40 @@ class Selection:
         self.choice = self._checked(choice)
         self.instruction_set = self._instruction_set()
 
+    def compiled(self, x: Tensor) -> Compiled | None:
+        """Return the compiled library if it is to be used for `x`, whatever its dtype."""
+        if self.library is None or self.instruction_set is None or x.device.type != "cpu":
+            return None
+        return Compiled(self.library, self.instruction_set)
+
+    def uses_triton(self, x: Tensor) -> bool:
+        """Tell whether Triton is to be used for `x`, whatever its dtype."""
+        return x.device.type == "cuda" and self.has_triton and self.choice != "reference"
+
     def applies(self, x: Tensor, knots: Tensor) -> bool:
-        """Tell whether the compiled kernel can be used here; warn once if it should and cannot."""
+        """Tell whether a kernel can be used here; warn once if it should and cannot."""
         if _transformed():
             return False
-        fits = x.dtype in DTYPES and x.dtype == knots.dtype and x.device.type == "cpu"
-        if self.instruction_set is not None and fits:
+        fits = x.dtype in DTYPES and x.dtype == knots.dtype
+        if fits and (self.uses_triton(x) or self.compiled(x) is not None):
             return True
         if self.choice != "reference" and not self._warned and not torch.compiler.is_compiling():
             self._warned = True
-            why = self.missing or f"there is no kernel for {x.dtype} on {x.device.type}"
             warnings.warn(
-                f"splines are computed in plain torch, which is slower: {why}.  `knotwork info` "
-                f"says more; {VARIABLE}=reference chooses this and silences the warning.",
+                f"splines are computed in plain torch, which is slower: {self._lack(x, fits)}.  "
+                f"`knotwork info` says more; {VARIABLE}=reference chooses this and silences the "
+                "warning.",
                 stacklevel=5,
             )
         return False
+
+    def _lack(self, x: Tensor, fits: bool) -> str:
+        """Say why there is no kernel for `x`."""
+        if fits and x.device.type == "cpu":
+            return self.missing
+        if fits and x.device.type == "cuda":
+            return _NO_TRITON
+        return f"there is no kernel for {x.dtype} on {x.device.type}"
 
     def explain(self) -> tuple[str, str]:
         """Return the name of the backend for float32 and float64 on the CPU, and why it is that."""
@@ -90,6 +120,14 @@ class Selection:
         if self.choice != "auto":
             return name, f"{VARIABLE}={self.choice}"
         return name, "the best instruction set of this machine"
+
+    def explain_gpu(self) -> tuple[str, str]:
+        """Return the same for tensors on a GPU."""
+        if self.choice == "reference":
+            return "reference (plain torch)", f"{VARIABLE}=reference"
+        if not self.has_triton:
+            return "reference (plain torch)", _NO_TRITON
+        return "cuda (Triton)", "correctness checked in Triton's interpreter; not timed on a GPU"
 
 
 def _transformed() -> bool:

@@ -91,6 +91,17 @@ class SplineLayer(NamedTuple):
         )
 
 
+class _Moments(ctypes.Structure):
+    """How features vary, as `struct Moments` has it."""
+
+    _fields_ = [
+        *((name, c_int64) for name in ("rows", "inputs", "grid")),
+        *((name, c_int32) for name in ("order", "uniform", "extrapolation", "residual")),
+        ("threads", c_int32),
+        *((name, c_void_p) for name in ("x", "knots", "count", "mean", "scatter")),
+    ]
+
+
 class SplineColumns(NamedTuple):
     """What the columns of a layer's spline edges in a Jacobian are made from.
 
@@ -134,6 +145,8 @@ class Library:
         self._reorder = self._library.knotwork_reorder
         self._reorder.argtypes = [c_void_p, c_int64, c_void_p, c_int64, c_double, c_void_p]
         self._reorder.restype = None
+        self._moments = self._library.knotwork_moments
+        self._moments.argtypes = [c_void_p, ctypes.c_int]
         self.best: int = self._library.knotwork_best_set()
         self.threaded = self._share_threads()
 
@@ -332,6 +345,48 @@ class Library:
             upper.data_ptr(), len(upper), place.data_ptr(), count, scale, whole.data_ptr()
         )
         return whole
+
+    def interval_moments(
+        self, instruction_set: int, x: Tensor, knots: Tensor, rule: Rule
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Add up, interval by interval, how every input's features vary.
+
+        Parameters
+        ----------
+        instruction_set : int
+        x : Tensor of shape (inputs, rows), float64, contiguous
+        knots : Tensor of shape (inputs, grid + 2 k + 1), float64, contiguous
+        rule : Rule
+
+        Returns
+        -------
+        count : Tensor of shape (inputs, grid)
+            Rows in every interval; the end intervals have those beyond them too.
+        mean : Tensor of shape (inputs, grid, features)
+            Of the features over these rows.
+        scatter : Tensor of shape (inputs, features, features)
+            Sums of products of the features' differences from the mean of their interval.
+        """
+        inputs, rows = x.shape
+        grid = knots.shape[1] - 2 * rule.k - 1
+        features = grid + rule.k + (rule.residual is not None)
+        count = x.new_empty(inputs, grid)
+        mean = x.new_zeros(inputs, grid, features)
+        scatter = x.new_zeros(inputs, features, features)
+        call = _Moments(
+            rows,
+            inputs,
+            grid,
+            rule.k,
+            rule.uniform,
+            EXTRAPOLATIONS.index(rule.extrapolation),
+            RESIDUALS.index(rule.residual),
+            self.threads,
+            *(tensor.data_ptr() for tensor in (x, knots, count, mean, scatter)),
+        )
+        if self._moments(ctypes.addressof(call), instruction_set):
+            raise MemoryError(_NO_MEMORY)
+        return count, mean, scatter
 
 
 def _pointer(tensor: Tensor | None) -> int | None:

@@ -1,4 +1,4 @@
-"""The spline layer as an operation of torch, computed by the compiled library.
+"""The spline layer as an operation of torch, computed by the compiled library or by Triton.
 
 Registered with torch.library: autograd, vmap, torch.compile and torch.export see one operation.
 Its gradient is another one; the gradient of that, for physics losses, is the reference's formula.
@@ -7,6 +7,7 @@ Its gradient is another one; the gradient of that, for physics losses, is the re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
 from typing import Any, cast
 
 import torch
@@ -30,6 +31,13 @@ spline_layer = torch.ops.knotwork.spline_layer.default
 spline_layer_backward = torch.ops.knotwork.spline_layer_backward.default
 
 
+def _triton() -> ModuleType:
+    # Only once there is something on a GPU: Triton takes a while to load.
+    from . import cuda
+
+    return cuda
+
+
 def _forward(
     x: Tensor,
     knots: Tensor,
@@ -39,12 +47,15 @@ def _forward(
     kind: Tensor,
     *rule: Any,
 ) -> Tensor:
-    compiled, instruction_set = selection.library, selection.instruction_set
-    if compiled is None or instruction_set is None:
-        return reference.forward(x, knots, coefficients, residual_weight, bias, kind, Rule(*rule))
+    weights = knots, coefficients, residual_weight, bias, kind
+    if selection.uses_triton(x):
+        return _triton().forward(x, *weights, Rule(*rule))
+    compiled = selection.compiled(x)
+    if compiled is None:
+        return reference.forward(x, *weights, Rule(*rule))
     y = x.new_empty(x.shape[0], coefficients.shape[2])
-    compiled.run(
-        instruction_set,
+    compiled.library.run(
+        compiled.instruction_set,
         x.contiguous(),
         SplineLayer(knots, coefficients, residual_weight, bias, kind, Rule(*rule)).contiguous(),
         y,
@@ -84,25 +95,30 @@ def gradients(
     # Without rows nothing is written into the weights' gradients.
     make = x.new_empty if x.shape[0] else x.new_zeros
     room = _gradients(make, x, coefficients, residual_weight, of_input, of_weights)
-    compiled, instruction_set = selection.library, selection.instruction_set
-    if compiled is None or instruction_set is None:
-        found = reference.backward(grad, x, knots, coefficients, residual_weight, kind, Rule(*rule))
-        for empty, gradient in zip(room, found, strict=True):
-            if gradient is not None and empty.numel():
-                empty.copy_(gradient)
-        return room
     of_x, of_coefficients, of_residual, of_bias = room
-    compiled.run(
-        instruction_set,
+    wanted = (
+        of_x if of_input else None,
+        of_coefficients if of_weights else None,
+        of_residual if of_weights and residual_weight is not None else None,
+        of_bias if of_weights else None,
+    )
+    weights = knots, coefficients, residual_weight, kind
+    if selection.uses_triton(x):
+        _triton().backward(grad, x, *weights, Rule(*rule), wanted)
+        return room
+    compiled = selection.compiled(x)
+    if compiled is None:
+        found = reference.backward(grad, x, *weights, Rule(*rule))
+        for to, gradient in zip(wanted, found, strict=True):
+            if to is not None and gradient is not None:
+                to.copy_(gradient)
+        return room
+    compiled.library.run(
+        compiled.instruction_set,
         x.contiguous(),
         SplineLayer(knots, coefficients, residual_weight, None, kind, Rule(*rule)).contiguous(),
         grad.contiguous(),
-        (
-            of_x if of_input else None,
-            of_coefficients if of_weights else None,
-            of_residual if of_weights and residual_weight is not None else None,
-            of_bias if of_weights else None,
-        ),
+        wanted,
     )
     return room
 
@@ -241,8 +257,9 @@ def _map_backward(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> t
     return (of_x.unflatten(0, x.shape[:2]), *rest), (0, None, None, None)
 
 
-library.impl("spline_layer", _forward, "CPU")
-library.impl("spline_layer_backward", gradients, "CPU")
+for _device in ("CPU", "CUDA"):
+    library.impl("spline_layer", _forward, _device)
+    library.impl("spline_layer_backward", gradients, _device)
 torch.library.register_fake("knotwork::spline_layer", _fake_forward, lib=library)
 torch.library.register_fake("knotwork::spline_layer_backward", _fake_backward, lib=library)
 torch.library.register_autograd(

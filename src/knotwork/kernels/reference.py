@@ -42,6 +42,19 @@ class Rule(NamedTuple):
     residual: str | None
 
 
+class Moments(NamedTuple):
+    """How every input's features vary over rows.
+
+    Attributes
+    ----------
+    mean : Tensor of shape (inputs, features)
+    covariance : Tensor of shape (inputs, features, features)
+    """
+
+    mean: Tensor
+    covariance: Tensor
+
+
 def features(
     x: Tensor, knots: Tensor, rule: Rule, derivatives: tuple[int, ...] = (0,)
 ) -> list[Tensor]:
@@ -60,6 +73,14 @@ def features(
         torch.cat([value, residual.at(x, derivative)[..., None]], dim=-1)
         for value, derivative in zip(values, derivatives, strict=True)
     ]
+
+
+def moments(values: Tensor) -> Moments:
+    """Return the moments of feature values of shape (rows, inputs, features)."""
+    inputs_first = values.transpose(0, 1)
+    mean = inputs_first.mean(dim=1)
+    centred = inputs_first - mean[:, None, :]
+    return Moments(mean, centred.transpose(1, 2) @ centred / len(values))
 
 
 def feature_weights(coefficients: Tensor, residual_weight: Tensor | None, kind: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 // The layer for one instruction set, KNOTWORK_SET; compiled once for each.
 #include "layer.hpp"
+#include "moments.hpp"
 #include "normal.hpp"
 
 namespace knotwork::KNOTWORK_SET {
@@ -27,6 +28,17 @@ bool run_normal(const Normal& call) {
         case 3: return normal<3>(call);
         case 4: return normal<4>(call);
         case 5: return normal<5>(call);
+    }
+    return false;
+}
+
+bool run_moments(const Moments& call, int threads) {
+    switch (call.order) {
+        case 1: return moments<1>(call, threads);
+        case 2: return moments<2>(call, threads);
+        case 3: return moments<3>(call, threads);
+        case 4: return moments<4>(call, threads);
+        case 5: return moments<5>(call, threads);
     }
     return false;
 }

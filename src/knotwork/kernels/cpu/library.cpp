@@ -11,6 +11,7 @@ namespace knotwork {
     bool run_float(const Call&, int64_t start, int64_t end);  \
     bool run_double(const Call&, int64_t start, int64_t end); \
     bool run_normal(const Normal&);                           \
+    bool run_moments(const Moments&, int threads);            \
     }
 KNOTWORK_DECLARE(plain)
 #ifdef KNOTWORK_X86
@@ -158,5 +159,17 @@ void knotwork_reorder(const double* from, int64_t size, const int64_t* place, in
             const double value = scale * from[a < b ? a * size + b : b * size + a];
             to[i * count + j] = to[j * count + i] = value;
         }
+}
+
+// Writes the moments of every input's features.  Returns 0, or 1 if memory ran out.
+int knotwork_moments(const knotwork::Moments* call, int set) {
+    using namespace knotwork;
+    const int64_t local = call->order + 2;
+    const int threads = call->rows * call->inputs * local * local < SMALL_WORK ? 1 : call->threads;
+#ifdef KNOTWORK_X86
+    if (set == AVX512) return !avx512::run_moments(*call, threads);
+    if (set == AVX2) return !avx2::run_moments(*call, threads);
+#endif
+    return !plain::run_moments(*call, threads);
 }
 }

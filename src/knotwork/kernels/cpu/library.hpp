@@ -55,6 +55,17 @@ struct Chain {
     double squares;         // the sum of squared residuals comes here
 };
 
+// How the features of every input vary over the rows; all in float64.
+struct Moments {
+    int64_t rows, inputs, grid;
+    int32_t order, uniform, extrapolation, residual, threads;
+    const double* x;      // (inputs, rows)
+    const double* knots;  // (inputs, grid + 2 order + 1)
+    double* count;        // (inputs, grid): rows in every interval
+    double* mean;         // (inputs, grid, features): of the features there, else left alone
+    double* scatter;      // (inputs, features, features): sums within all intervals are added
+};
+
 // Memory of this thread, kept for the next call; aligned to 64 bytes.
 char* workspace(int64_t bytes);
 
