@@ -62,7 +62,6 @@ dataset = create_dataset(
 )
 model = KAN(width=[2, width, 1], grid=5, k=3, seed=seed)
 model.fit(dataset, opt="LBFGS", steps=20, lamb=0.01, lamb_entropy=10.0)
-model.plot()
 model = model.prune()
 model.fit(dataset, opt="LBFGS", steps=50)
 model.auto_symbolic(lib=["x", "x^2", "x^3", "x^4", "exp", "log", "sqrt", "sin", "abs"])

@@ -206,7 +206,7 @@ class Library:
 
         All tensors are contiguous, on the CPU, and of one dtype, but for `kind` (uint8).
         """
-        call = self._call(layer, len(x), x, y, gradients)
+        call = self._call(layer, x.shape[0], x, y, gradients)
         if self._run(ctypes.addressof(call), instruction_set, x.dtype == torch.float64):
             raise MemoryError(_NO_MEMORY)
 
@@ -245,10 +245,10 @@ class Library:
         x, targets = x.contiguous(), targets.contiguous()
         roots = None if roots is None else roots.contiguous()
         chain = _Chain(
-            len(x),
+            x.shape[0],
             len(held),
             coefficients,
-            0 if matrix is None else len(matrix),
+            0 if matrix is None else matrix.shape[0],
             ctypes.addressof(calls),
             x.data_ptr(),
             targets.data_ptr(),

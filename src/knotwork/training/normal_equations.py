@@ -54,7 +54,7 @@ def sums_of(parameters: FreeParameters) -> Sums:
         return DenseSums(parameters)
     products = any(nodes.products for nodes in parameters.model.nodes)
     symbols = any(layer.functions for layer in layers)
-    bounded = any(layer.rule.extrapolation == "error" for layer in layers)
+    bounded = any(layer.extrapolation == "error" for layer in layers)
     if products or symbols or bounded:
         return LocalSums(parameters, library, instruction_set)
     return ChainSums(parameters, library, instruction_set)

@@ -92,7 +92,7 @@ class QuadraticPenalty:
     def value(self, parameters: Tensor) -> float:
         """Evaluate the penalty at a vector of free parameters."""
         return 0.5 * sum(
-            float(torch.einsum("ef,efg,eg->", edge, block, edge))
+            float((edge * (block @ edge[..., None])[..., 0]).sum())
             for edge, block in zip(self._edges(parameters), self._blocks, strict=True)
         )
 
@@ -101,7 +101,7 @@ class QuadraticPenalty:
         edges = self._edges(parameters)
         for part, edge, block in zip(self._parts, edges, self._blocks, strict=True):
             span = slice(part.offset, part.offset + part.spline_size)
-            gradient[span] += torch.einsum("efg,eg->ef", block, edge).flatten()
+            gradient[span] += (block @ edge[..., None]).flatten()
             size = part.per_edge
             # The diagonal blocks of the layer's square of the matrix, as a view.
             square = matrix[span, span].unflatten(0, (-1, size)).unflatten(2, (-1, size))
