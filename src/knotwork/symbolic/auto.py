@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -78,10 +78,11 @@ class SnapReport:
 
 @dataclass(frozen=True)
 class _Trained:
-    """A network of splines and its relative loss."""
+    """A network of splines and its relative loss; `given` if it is the user's own."""
 
     model: KAN
     loss: float
+    given: bool = False
 
     @property
     def worth(self) -> float:
@@ -197,12 +198,16 @@ def _best_of_starts(
     Clearly right is a loss of rounding error, or the same functions from two starts with a loss
     that splines on a finer grid do not get below either.
     """
-    pool = [_from_given(model, samples)]
     if not spline_edges(model):
-        return _finish(pool[0].model, samples, pool[0]), 0
+        given = model.copy().double()
+        start = _Trained(given, relative_loss(given, samples))
+        return _finish(given, samples, start), 0
+    pool: list[_Trained] = []
     exact, tries = _exact_at_once(model, pool, samples, functions, restarts)
     if exact is not None:
         return exact, tries
+    if not any(start.given for start in pool):
+        pool.append(_from_given(model, samples))
     floor, best = math.inf, None
     while True:
         # Cheap training comes before costly snapping: look for a start that promises a formula.
@@ -236,14 +241,14 @@ def _exact_at_once(
 ) -> tuple[_Snapped | None, int]:
     """Try the given network and fresh starts, which join the pool, for a quick exact end.
 
-    Starts have one hidden node in every layer, then two, up to the network's own shape.  Where
-    finer splines are no better, and so with two starts that fit alike, there is noise, and nothing
-    can be exact.
+    Where finer splines are no better, and so with two starts that fit alike, there is noise, and
+    nothing can be exact.
     """
-    tries, most = 0, max((nodes.sums for nodes in model.nodes[:-1]), default=0)
+    tries = 0
     floors: list[float] = []
-    while True:
-        start = pool[-1]
+    for start in _simplest_first(model, samples, restarts):
+        pool.append(start)
+        tries += not start.given
         if _noise_floor(start, samples) > _MISFIT * start.loss:
             if any(_alike(start.loss, floor) for floor in floors):
                 break
@@ -254,12 +259,30 @@ def _exact_at_once(
                 snapped = _finish(found, samples, start)
                 if snapped.exact:
                     return snapped, tries
-        if tries >= restarts:
-            break
-        tries += 1
-        shape = _narrowed(model, tries) if tries < most else model
-        pool.append(_from_fresh(shape, samples, model.seed + tries))
     return None, tries
+
+
+def _simplest_first(model: KAN, samples: Samples, restarts: int) -> Iterator[_Trained]:
+    """Train starts of one hidden node in every layer, then two, up to the network's own shape.
+
+    The given network comes before fresh ones of its shape, or first of all if it is as simple as
+    they are, or if some of it is symbolic already, which they would forget.
+    """
+    most = max((nodes.sums for nodes in model.nodes[:-1]), default=0)
+    narrower = min(restarts, max(most - 1, 0))
+    if _is_chain(model) or any(model.layer(level).functions for level in range(model.depth)):
+        narrower = 0
+    for tries in range(1, narrower + 1):
+        yield _from_fresh(_narrowed(model, tries), samples, model.seed + tries)
+    yield _from_given(model, samples)
+    for tries in range(narrower + 1, restarts + 1):
+        shape = _narrowed(model, tries) if tries < most else model
+        yield _from_fresh(shape, samples, model.seed + tries)
+
+
+def _is_chain(model: KAN) -> bool:
+    """Tell whether every layer has a single sum: one way from every input, and nothing double."""
+    return all(nodes.subnodes == 1 for nodes in model.nodes)
 
 
 def _narrowed(model: KAN, hidden: int) -> KAN:
@@ -295,14 +318,10 @@ def _dataset(model: KAN, data: Any) -> Dataset:
 def _from_given(model: KAN, samples: Samples) -> _Trained:
     """Return the given network, made sparser if that costs no accuracy."""
     trained = model.copy().double()
-    if not spline_edges(trained):
-        return _Trained(trained, relative_loss(trained, samples))
-    full = _Trained(trained, polish(trained, samples, _FREE_STEPS))
-    if full.promising and all(nodes.subnodes == 1 for nodes in trained.nodes):
-        # A chain of single sums: every input has one way to the output, and nothing is double.
-        pruned = prune(trained, _NEGLIGIBLE, _NEGLIGIBLE, samples.inputs)
-        return _Trained(pruned, polish(pruned, samples, _FREE_STEPS))
-    sparse = _sparsified(trained, samples)
+    full = _Trained(trained, polish(trained, samples, _FREE_STEPS), given=True)
+    if full.promising and _is_chain(trained):
+        return replace(_without_idle_edges(trained, samples), given=True)
+    sparse = replace(_sparsified(trained, samples), given=True)
     return sparse if sparse.worth < full.worth else full
 
 
@@ -317,8 +336,16 @@ def _from_fresh(model: KAN, samples: Samples, seed: int) -> _Trained:
     fresh = model.copy().double()
     _forget(fresh)
     fresh.restart(samples.inputs, seed % (MOST_SEED + 1))
-    polish(fresh, samples, _FREE_STEPS)
+    trained = _Trained(fresh, polish(fresh, samples, _FREE_STEPS))
+    if trained.promising and _is_chain(fresh):
+        return _without_idle_edges(fresh, samples)
     return _sparsified(fresh, samples)
+
+
+def _without_idle_edges(model: KAN, samples: Samples) -> _Trained:
+    """Return a chain of single sums, in which nothing is double, without edges that do nothing."""
+    pruned = prune(model, _NEGLIGIBLE, _NEGLIGIBLE, samples.inputs)
+    return _Trained(pruned, polish(pruned, samples, _FREE_STEPS))
 
 
 def _sparsified(model: KAN, samples: Samples) -> _Trained:
