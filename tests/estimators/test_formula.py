@@ -59,7 +59,7 @@ def test_options_reach_the_search(monkeypatch):
         seen.update(options)
         raise ZeroDivisionError
 
-    monkeypatch.setattr("knotwork.estimators.discover", search)
+    monkeypatch.setattr("knotwork.estimators.formula.discover", search)
     with pytest.raises(ZeroDivisionError):
         FormulaRegressor(width=3, robust=True, integers=True).fit(X, X[:, 0])
     assert (seen["width"], seen["robust"], seen["integers"]) == (3, True, True)

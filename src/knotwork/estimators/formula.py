@@ -1,4 +1,4 @@
-"""Estimators after scikit-learn's conventions."""
+"""Regression by a formula, as a scikit-learn estimator."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .discovery import Discovery, Formula, discover
-from .discovery.rows import FEWEST_ROWS
-from .discovery.verdict import NO_SIGNAL
+from ..discovery import Discovery, Formula, discover
+from ..discovery.rows import FEWEST_ROWS
+from ..discovery.verdict import NO_SIGNAL
 
 __all__ = ["FormulaRegressor"]
 
