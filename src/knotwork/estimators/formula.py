@@ -9,11 +9,13 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ..discovery import Discovery, Formula, discover
 from ..discovery.rows import FEWEST_ROWS
 from ..discovery.verdict import NO_SIGNAL
+from .checks import checked, checked_weights, seed_of
+from .rows import repeated_rows
 
 __all__ = ["FormulaRegressor"]
 
@@ -101,24 +103,31 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.forbidden = forbidden
         self.symmetries = symmetries
 
-    def fit(self, X: Any, y: Any) -> FormulaRegressor:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> FormulaRegressor:
         """Search for a formula for each target.
 
         Parameters
         ----------
         X : array-like of shape (rows, inputs)
         y : array-like of shape (rows,) or (rows, targets)
+        sample_weight : array-like of shape (rows,), optional
+            How often each row counts: whole numbers, at least 0.
+
+        Raises
+        ------
+        ValueError
+            If the data, the weights or a parameter cannot be used.
         """
-        inputs: Any
-        inputs, y = validate_data(
-            self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, ensure_min_samples=2
+        inputs, targets = checked(
+            self, X, y, multi_output=True, y_numeric=True, ensure_min_samples=2
         )
-        seed = self._seed()
+        weights = checked_weights(sample_weight, inputs)
+        seed = seed_of(self.random_state)
         names = getattr(self, "feature_names_in_", None)
         names = None if names is None else [str(name) for name in names]
-        targets = np.asarray(y, dtype=np.float64)
         target_units = self._target_units(1 if targets.ndim == 1 else targets.shape[1])
         self._single = targets.ndim == 1
+        inputs, targets = repeated_rows(inputs, targets, weights)
         found: list[Discovery | None] = []
         columns = targets.reshape(len(targets), -1).T
         for column, unit in zip(columns, target_units, strict=True):
@@ -173,18 +182,13 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             progress=False,
         )
 
-    def _seed(self) -> int:
-        if self.random_state is None or isinstance(self.random_state, int | np.integer):
-            return int(self.random_state or 0)
-        return int(self.random_state.randint(2**31 - 1))
-
     def predict(self, X: Any) -> Array:
         """Return the formulas' values, shape (rows,) or (rows, targets).
 
         Where a formula is not defined, the training targets' mean stands in.
         """
         check_is_fitted(self)
-        inputs = validate_data(self, X, reset=False, dtype=np.float64)
+        inputs = checked(self, X, reset=False)
         formulas: Any = [self.formula_] if self._single else self.formula_
         columns: list[Array] = []
         for formula, mean in zip(formulas, self._means, strict=True):

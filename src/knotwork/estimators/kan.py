@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import torch
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
+# Gain in the logarithm of the evidence that a larger network must bring, "strong" in the words of
+# R. E. Kass and A. E. Raftery, "Bayes factors", JASA 90 (1995) 773-795.
+_STRONG_EVIDENCE = 3.0
 # Labels that a message lists.
 _LISTED = 5
 
@@ -135,7 +138,8 @@ class _KANEstimator(BaseEstimator, ABC):
         best = self._fit_network(models[0], samples, validation, settled=settled)
         for model in models[1:]:
             larger = self._fit_network(model, samples, validation, settled=settled)
-            if _worth(larger[1]) <= _worth(best[1]):
+            gain = _worth(larger[1]) - _worth(best[1])
+            if gain <= (_STRONG_EVIDENCE if validation is None else 0.0):
                 break
             best = larger
         return best
@@ -270,7 +274,7 @@ class _KANEstimator(BaseEstimator, ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         # Arrays and plain values only, so that skops needs to trust nothing but the class.
-        state = dict(super().__getstate__())
+        state: dict[str, Any] = {**cast("dict[str, Any]", super().__getstate__())}
         for name, pack in _PACKED.items():
             if name in state:
                 state[name] = pack(state[name])
@@ -292,8 +296,16 @@ def _unpack_units(state: dict[str, Array]) -> Standard:
     return Standard(**state)
 
 
-_PACKED = {"model_": packed, "_inputs": _pack_units, "_targets": _pack_units}
-_UNPACKED = {"model_": unpacked, "_inputs": _unpack_units, "_targets": _unpack_units}
+_PACKED: dict[str, Callable[[Any], Any]] = {
+    "model_": packed,
+    "_inputs": _pack_units,
+    "_targets": _pack_units,
+}
+_UNPACKED: dict[str, Callable[[Any], Any]] = {
+    "model_": unpacked,
+    "_inputs": _unpack_units,
+    "_targets": _unpack_units,
+}
 
 
 def _worth(fit: EvidenceFit) -> float:
@@ -312,8 +324,8 @@ class KANRegressor(MultiOutputMixin, RegressorMixin, _KANEstimator):
     ----------
     hidden_layer_sizes : "auto" or sequence of int
         Nodes of the hidden layers; () is a sum of functions, one of each input.  By default a sum
-        is fitted, then networks with one hidden layer of 2, 4 and 8 nodes for as long as the
-        evidence grows; only the sum where there are fewer than 50 rows or very many inputs.
+        is fitted, then networks with one hidden layer of 2, 4 and 8 nodes for as long as there is
+        strong evidence for the larger one; only the sum where there are fewer than 50 rows or very many inputs.
     grid : "auto" or int
         Intervals of the splines' grids; by default 6, fewer with few rows or very many edges.
     k : int
@@ -424,8 +436,8 @@ class KANClassifier(ClassifierMixin, _KANEstimator):
     ----------
     hidden_layer_sizes : "auto" or sequence of int
         Nodes of the hidden layers; () is a sum of functions, one of each input.  By default a sum
-        is fitted, then networks with one hidden layer of 2, 4 and 8 nodes for as long as the
-        evidence grows; only the sum where there are fewer than 50 rows or very many inputs.
+        is fitted, then networks with one hidden layer of 2, 4 and 8 nodes for as long as there is
+        strong evidence for the larger one; only the sum where there are fewer than 50 rows or very many inputs.
     grid : "auto" or int
         Intervals of the splines' grids; by default 6, fewer with few rows or very many edges.
     k : int

@@ -59,6 +59,36 @@ def distinct_rows(X: Array, y: Array, weights: Array | None) -> DistinctRows:
     return DistinctRows(rows[:, :inputs], rows[:, inputs:], summed)
 
 
+def repeated_rows(X: Array, y: Array, weights: Array | None) -> tuple[Array, Array]:
+    """Return every row as often as it counts, in an order that goes by the values.
+
+    Parameters
+    ----------
+    X : array of shape (rows, inputs)
+    y : array of shape (rows,) or (rows, targets)
+    weights : array of shape (rows,), optional
+        Whole numbers.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not a whole number.
+    """
+    counts = np.ones(len(X), dtype=np.intp)
+    if weights is not None:
+        broken = np.flatnonzero(weights != np.round(weights))
+        if len(broken):
+            raise ValueError(
+                f"sample_weight must hold whole numbers, how often each row counts; row "
+                f"{broken[0]} has {weights[broken[0]]:g}. Multiply the weights by a number that "
+                "makes them whole, or round them."
+            )
+        counts = weights.astype(np.intp)
+    order = np.lexsort((*y.reshape(len(y), -1).T, *X.T))
+    counts = counts[order]
+    return X[order].repeat(counts, axis=0), y[order].repeat(counts, axis=0)
+
+
 def divided(rows: int, share: float, labels: Array | None, seed: int) -> tuple[Any, Any]:
     """Choose rows to train on and rows to judge by, of every class alike if there are labels.
 

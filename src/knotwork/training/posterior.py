@@ -25,6 +25,8 @@ from .priors import LayerPrior
 
 # Rows of features held at once.
 _ROWS = 8192
+# Numbers of the first layer's features up to which they are kept from step to step.
+_MOST_KEPT = 2**24
 _LEAST_DISPERSION = 1e-10
 # Precision of hidden nodes' biases: inputs of a hidden layer have unit size.
 _BIAS_PRECISION = 1.0
@@ -75,6 +77,9 @@ class Posterior:
             for layer in self._layers
         ]
         self.size = sum(rows * columns for rows, columns in self._sizes)
+        self._kept: list[Tensor] | None = None
+        if len(samples) * self._sizes[0][1] <= _MOST_KEPT:
+            self._kept = [self._new_features(block) for block in samples.blocks(_ROWS)]
         self._known: tuple[float, Tensor, Tensor] | None = None
 
     # -- parameters ------------------------------------------------------------------------------
@@ -110,9 +115,15 @@ class Posterior:
     @torch.no_grad()
     def loss(self, samples: Samples | None = None) -> float:
         """Return minus the log-likelihood, for the dispersion 1, of these rows or its own."""
-        total = 0.0
-        for block in (self.samples if samples is None else samples).blocks(_ROWS):
-            losses = self.likelihood.losses(self.model(block.inputs), block.targets)
+        rows, total = self.samples if samples is None else samples, 0.0
+        for number, block in enumerate(rows.blocks(_ROWS)):
+            if samples is None:
+                x = self._first(number, block) @ self._split(self.read())[0].T
+                for layer in self._layers[1:]:
+                    x = layer(x)
+            else:
+                x = self.model(block.inputs)
+            losses = self.likelihood.losses(x, block.targets)
             total += float(losses.sum() if block.weights is None else losses @ block.weights)
         return total
 
@@ -129,24 +140,29 @@ class Posterior:
         """Evaluate minus the logarithm of the posterior, up to a constant."""
         return self.loss() / self.dispersion + self.energy()
 
+    @torch.no_grad()
+    def _new_features(self, block: Samples) -> Tensor:
+        """Return the first layer's features and a one for its bias, which no step changes."""
+        values = self._layers[0].feature_values(block.inputs).flatten(1)
+        return torch.cat([values, values.new_ones(len(values), 1)], dim=1)
+
+    def _first(self, number: int, block: Samples) -> Tensor:
+        return self._new_features(block) if self._kept is None else self._kept[number]
+
     # -- slopes and curvature --------------------------------------------------------------------
 
     def _sweeps(self) -> Iterator[_Sweep]:
         edges = self._edges()
-        for block in self.samples.blocks(_ROWS):
-            features: list[Tensor] = []
-            derivatives: list[Tensor] = []
-            x = block.inputs
-            for index, layer in enumerate(self._layers):
-                if index:
-                    known = layer.features(x)
-                    values = known.values
-                    derivatives.append(torch.einsum("nif,jif->nij", known.slopes, edges[index]))
-                else:
-                    values = layer.feature_values(x)
-                features.append(torch.cat([values.flatten(1), x.new_ones(len(x), 1)], dim=1))
-                x = torch.addmm(layer.bias.detach(), values.flatten(1), edges[index].flatten(1).T)
-            yield _Sweep(block, features, derivatives, x)
+        weights = self._split(self.read())
+        for number, block in enumerate(self.samples.blocks(_ROWS)):
+            first = self._first(number, block)
+            features, derivatives = [first], list[Tensor]()
+            for index, layer in enumerate(self._layers[1:], start=1):
+                known = layer.features(features[-1] @ weights[index - 1].T)
+                derivatives.append(torch.einsum("nif,jif->nij", known.slopes, edges[index]))
+                one = first.new_ones(len(first), 1)
+                features.append(torch.cat([known.values.flatten(1), one], dim=1))
+            yield _Sweep(block, features, derivatives, features[-1] @ weights[-1].T)
 
     def _back(self, sweep: _Sweep, slopes: Tensor) -> list[Tensor]:
         """Return every layer's slopes, shape (rows, sums, directions), given the last one's."""
