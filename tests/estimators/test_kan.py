@@ -162,11 +162,18 @@ def test_early_stopping():
     assert model.score(X, y) > 0.98
 
 
+def test_early_stopping_without_rows_to_keep_aside():
+    with pytest.raises(ValueError, match="early_stopping has no row to keep aside: of 2"):
+        KANClassifier(early_stopping=True).fit([[0.0], [1.0]], [0, 1])
+
+
 def test_warm_start_goes_on():
     model = KANRegressor(hidden_layer_sizes=(2,), warm_start=True, max_iter=16).fit(X, y)
     before = model.loss_curve_
     again = model.fit(X, y).loss_curve_
     assert again[0] < before[0] / 2
+    with pytest.raises(ValueError, match="3 inputs and 1 outputs, but the data asks for 2 and 1"):
+        model.fit(X[:, :2], y)
     classifier = KANClassifier(hidden_layer_sizes=(), warm_start=True).fit(X, LABELS)
     with pytest.raises(ValueError, match="never seen before: 'far'"):
         classifier.fit(X, np.where(X[:, 0] > 0.9, "far", LABELS))

@@ -95,14 +95,19 @@ class KANEstimator(BaseEstimator, ABC):
         train, judges = rows, None
         if self.early_stopping:
             labels = rows.y[:, 0] if isinstance(self, ClassifierMixin) else None
-            if len(rows.X) < 2:
-                raise ValueError("early_stopping needs at least 2 different rows; got 1.")
             chosen, held = divided(len(rows.X), self.validation_fraction, labels, seed)
+            if len(held) == 0:
+                raise ValueError(
+                    f"early_stopping has no row to keep aside: of {len(rows.X)} different rows "
+                    "none has another of its kind. Give more rows, or set early_stopping=False."
+                )
             train, judges = (
                 DistinctRows(*(part[which] for part in rows)) for which in (chosen, held)
             )
         goes_on = self.warm_start and hasattr(self, "model_")
-        if not goes_on:
+        if goes_on:
+            self._check_same_shape(train)
+        else:
             self._inputs = Standard.of(train.X, train.weights)
             self._targets = self._target_units(train.y, train.weights)
         samples = self._samples(train)
@@ -172,6 +177,16 @@ class KANEstimator(BaseEstimator, ABC):
 
     def _output_count(self, rows: DistinctRows) -> int:
         return self._likelihood().outputs(torch.from_numpy(rows.y))
+
+    def _check_same_shape(self, rows: DistinctRows) -> None:
+        had = self.model_.input_count, self.model_.output_count
+        now = rows.X.shape[1], self._output_count(rows)
+        if had != now:
+            raise ValueError(
+                f"warm_start goes on with a network of {had[0]} inputs and {had[1]} outputs, but "
+                f"the data asks for {now[0]} and {now[1]}: give the same columns, or set "
+                "warm_start=False."
+            )
 
     def _resumed(self) -> list[KAN]:
         model = self.model_.copy()
