@@ -11,6 +11,7 @@ pip install '.[benchmarks]'.
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -31,7 +32,7 @@ from sklearn.preprocessing import SplineTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
 
 from knotwork import KANClassifier, KANRegressor
-from record import write
+from record import RESULTS, write
 
 FOLDS = 5
 ROWS = 500
@@ -117,7 +118,12 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="names of tables")
     parser.add_argument("--methods", nargs="+", help="names of methods")
     parser.add_argument("--name", default="tabular", help="of the file of results")
+    parser.add_argument("--show", action="store_true", help="print the table of an earlier run")
     options = parser.parse_args()
+    if options.show:
+        known = json.loads((RESULTS / f"{options.name}.json").read_text(encoding="utf-8"))
+        print(table(known["results"]))
+        return
     torch.set_num_threads(1)
     tables = {
         name: task for name, task in tasks().items() if not options.only or name in options.only
@@ -137,18 +143,32 @@ def main() -> None:
                     flush=True,
                 )
                 write(options.name, {"versions": versions, "folds": FOLDS, "results": results})
+    print(table(results))
+
+
+def table(results: dict[str, dict[str, Any]]) -> str:
+    """Return scores and seconds of CPU in Markdown, and who is best on every table."""
+    methods = list(next(iter(results.values())))
+    lines = [["", *methods, "best"], ["---"] * (len(methods) + 2)]
     for name, found in results.items():
-        print(f"{name:14} {verdict(found)}")
+        cells = [
+            f"{found[method]['score']:.3f} ({found[method]['cpu_seconds']:.1f} s)"
+            if method in found
+            else ""
+            for method in methods
+        ]
+        lines.append([name, *cells, verdict(found)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def verdict(found: dict[str, Any]) -> str:
     """Say who is best, and where it is not the KAN, by how much and whether that is noise."""
     best = max(found, key=lambda method: found[method]["score"])
     if best == "KAN" or "KAN" not in found:
-        return f"best: {best}"
+        return best
     gaps = np.subtract(found[best]["scores"], found["KAN"]["scores"])
     error = float(np.std(gaps, ddof=1) / FOLDS**0.5)
-    return f"best: {best}, ahead of KAN by {gaps.mean():.4f} +- {error:.4f}"
+    return f"{best}, ahead of KAN by {gaps.mean():.3f} +- {error:.3f}"
 
 
 if __name__ == "__main__":

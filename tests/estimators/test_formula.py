@@ -45,7 +45,7 @@ def test_what_is_known_goes_into_the_search():
 
 def test_without_a_signal_the_mean_is_predicted():
     y = 7 + np.random.default_rng(5).normal(size=200)
-    model = FormulaRegressor(budget=2).fit(X, y)
+    model = FormulaRegressor(budget=10).fit(X, y)
     assert model.verdict_ == "no signal"
     assert model.formula_ is model.discovery_.best
     assert float(model.expression_) == pytest.approx(y.mean())

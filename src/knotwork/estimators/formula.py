@@ -58,7 +58,8 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     front_ : list of Formula, or list of such lists
     formula_ : Formula or list of Formula
         The mean of the targets where there is no signal. None where there was nothing to search,
-        because of fewer than 6 rows or a constant target; `expression_` is then the mean too.
+        because of fewer than 6 different rows of inputs or a constant target; `expression_` is
+        then the mean too.
     discovery_ : Discovery or list of Discovery
     verdict_ : str or list of str
     n_features_in_ : int
@@ -130,9 +131,10 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         inputs, targets = repeated_rows(inputs, targets, weights)
         found: list[Discovery | None] = []
         columns = targets.reshape(len(targets), -1).T
+        # Few rows, or a constant target, make no law but are no error in scikit-learn either.
+        few = len(np.unique(inputs, axis=0)) < FEWEST_ROWS
         for column, unit in zip(columns, target_units, strict=True):
-            # Two rows, or a constant target, make no law but are no error in scikit-learn either.
-            small = len(column) < FEWEST_ROWS or np.ptp(column) == 0
+            small = few or np.ptp(column) == 0
             found.append(None if small else self._search(inputs, column, seed, names, unit))
         self.discovery_ = found[0] if self._single else found
         formulas = [None if one is None else one.best for one in found]
