@@ -163,9 +163,11 @@ def table(results: dict[str, dict[str, Any]]) -> str:
 
 def verdict(found: dict[str, Any]) -> str:
     """Say who is best, and where it is not the KAN, by how much and whether that is noise."""
-    best = max(found, key=lambda method: found[method]["score"])
-    if best == "KAN" or "KAN" not in found:
-        return best
+    highest = max(entry["score"] for entry in found.values())
+    tied = [method for method in found if found[method]["score"] == highest]
+    best = tied[0]
+    if "KAN" in tied or "KAN" not in found:
+        return " and ".join(tied)
     gaps = np.subtract(found[best]["scores"], found["KAN"]["scores"])
     error = float(np.std(gaps, ddof=1) / FOLDS**0.5)
     return f"{best}, ahead of KAN by {gaps.mean():.3f} +- {error:.3f}"

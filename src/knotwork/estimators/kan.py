@@ -89,11 +89,13 @@ class KANRegressor(MultiOutputMixin, RegressorMixin, KANEstimator):
 
     Examples
     --------
-    >>> X = np.random.default_rng(0).uniform(-1, 1, (200, 2))
-    >>> model = KANRegressor().fit(X, np.sin(3 * X[:, 0]) + X[:, 1] ** 2)
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-1, 1, (200, 2))
+    >>> y = np.sin(3 * X[:, 0]) + X[:, 1] ** 2 + 0.1 * rng.normal(size=200)
+    >>> model = KANRegressor().fit(X, y)
     >>> model.hidden_layer_sizes_
     ()
-    >>> bool(model.score(X, np.sin(3 * X[:, 0]) + X[:, 1] ** 2) > 0.999)
+    >>> bool(model.score(X, y) > 0.97)
     True
     """
 
