@@ -30,10 +30,10 @@ from .training import History as History
 
 def __getattr__(name: str) -> _Any:
     # Estimators need scikit-learn, which only they do.
-    if name == "FormulaRegressor":
-        from .estimators import FormulaRegressor
+    if name in ("FormulaRegressor", "KANClassifier", "KANRegressor"):
+        from . import estimators
 
-        return FormulaRegressor
+        return getattr(estimators, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -45,7 +45,7 @@ def test_what_is_known_goes_into_the_search():
 
 def test_without_a_signal_the_mean_is_predicted():
     y = 7 + np.random.default_rng(5).normal(size=200)
-    model = FormulaRegressor(budget=2).fit(X, y)
+    model = FormulaRegressor(budget=10).fit(X, y)
     assert model.verdict_ == "no signal"
     assert model.formula_ is model.discovery_.best
     assert float(model.expression_) == pytest.approx(y.mean())
@@ -59,7 +59,28 @@ def test_options_reach_the_search(monkeypatch):
         seen.update(options)
         raise ZeroDivisionError
 
-    monkeypatch.setattr("knotwork.estimators.discover", search)
+    monkeypatch.setattr("knotwork.estimators.formula.discover", search)
     with pytest.raises(ZeroDivisionError):
         FormulaRegressor(width=3, robust=True, integers=True).fit(X, X[:, 0])
     assert (seen["width"], seen["robust"], seen["integers"]) == (3, True, True)
+
+
+def test_a_weight_is_a_row_so_often():
+    rng = np.random.default_rng(1)
+    weights = rng.integers(0, 4, len(X))
+    y = X[:, 0] * X[:, 1]
+    y[weights == 0] = rng.normal(size=(weights == 0).sum())
+    order = rng.permutation(weights.sum())
+    weighted = FormulaRegressor(budget=20).fit(X, y, sample_weight=weights)
+    repeated = FormulaRegressor(budget=20).fit(
+        X.repeat(weights, axis=0)[order], y.repeat(weights)[order]
+    )
+    assert str(weighted.expression_) == "x_1*x_2"
+    np.testing.assert_array_equal(weighted.predict(X), repeated.predict(X))
+    with pytest.raises(ValueError, match=r"whole numbers.*row 0 has 0\.5"):
+        FormulaRegressor().fit(X, y, sample_weight=np.full(len(X), 0.5))
+
+
+def test_few_rows_are_described_by_their_weighted_mean():
+    model = FormulaRegressor().fit([[1.0], [2.0]], [0.0, 4.0], sample_weight=[3, 1])
+    np.testing.assert_array_equal(model.predict([[1.0]]), [1.0])

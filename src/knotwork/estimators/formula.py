@@ -1,4 +1,4 @@
-"""Estimators after scikit-learn's conventions."""
+"""Regression by a formula, as a scikit-learn estimator."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from .discovery import Discovery, Formula, discover
-from .discovery.rows import FEWEST_ROWS
-from .discovery.verdict import NO_SIGNAL
+from ..discovery import Discovery, Formula, discover
+from ..discovery.rows import FEWEST_ROWS
+from ..discovery.verdict import NO_SIGNAL
+from .checks import checked, checked_weights, seed_of
+from .rows import repeated_rows
 
 __all__ = ["FormulaRegressor"]
 
@@ -56,7 +58,8 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     front_ : list of Formula, or list of such lists
     formula_ : Formula or list of Formula
         The mean of the targets where there is no signal. None where there was nothing to search,
-        because of fewer than 6 rows or a constant target; `expression_` is then the mean too.
+        because of fewer than 6 different rows of inputs or a constant target; `expression_` is
+        then the mean too.
     discovery_ : Discovery or list of Discovery
     verdict_ : str or list of str
     n_features_in_ : int
@@ -101,29 +104,37 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.forbidden = forbidden
         self.symmetries = symmetries
 
-    def fit(self, X: Any, y: Any) -> FormulaRegressor:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> FormulaRegressor:
         """Search for a formula for each target.
 
         Parameters
         ----------
         X : array-like of shape (rows, inputs)
         y : array-like of shape (rows,) or (rows, targets)
+        sample_weight : array-like of shape (rows,), optional
+            How often each row counts: whole numbers, at least 0.
+
+        Raises
+        ------
+        ValueError
+            If the data, the weights or a parameter cannot be used.
         """
-        inputs: Any
-        inputs, y = validate_data(
-            self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, ensure_min_samples=2
+        inputs, targets = checked(
+            self, X, y, multi_output=True, y_numeric=True, ensure_min_samples=2
         )
-        seed = self._seed()
+        weights = checked_weights(sample_weight, inputs)
+        seed = seed_of(self.random_state)
         names = getattr(self, "feature_names_in_", None)
         names = None if names is None else [str(name) for name in names]
-        targets = np.asarray(y, dtype=np.float64)
         target_units = self._target_units(1 if targets.ndim == 1 else targets.shape[1])
         self._single = targets.ndim == 1
+        inputs, targets = repeated_rows(inputs, targets, weights)
         found: list[Discovery | None] = []
         columns = targets.reshape(len(targets), -1).T
+        # Few rows, or a constant target, make no law but are no error in scikit-learn either.
+        few = len(np.unique(inputs, axis=0)) < FEWEST_ROWS
         for column, unit in zip(columns, target_units, strict=True):
-            # Two rows, or a constant target, make no law but are no error in scikit-learn either.
-            small = len(column) < FEWEST_ROWS or np.ptp(column) == 0
+            small = few or np.ptp(column) == 0
             found.append(None if small else self._search(inputs, column, seed, names, unit))
         self.discovery_ = found[0] if self._single else found
         formulas = [None if one is None else one.best for one in found]
@@ -173,18 +184,13 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             progress=False,
         )
 
-    def _seed(self) -> int:
-        if self.random_state is None or isinstance(self.random_state, int | np.integer):
-            return int(self.random_state or 0)
-        return int(self.random_state.randint(2**31 - 1))
-
     def predict(self, X: Any) -> Array:
         """Return the formulas' values, shape (rows,) or (rows, targets).
 
         Where a formula is not defined, the training targets' mean stands in.
         """
         check_is_fitted(self)
-        inputs = validate_data(self, X, reset=False, dtype=np.float64)
+        inputs = checked(self, X, reset=False)
         formulas: Any = [self.formula_] if self._single else self.formula_
         columns: list[Array] = []
         for formula, mean in zip(formulas, self._means, strict=True):

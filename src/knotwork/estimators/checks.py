@@ -1,0 +1,101 @@
+"""What every estimator checks of its arguments, with messages that say what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from .._checks import MOST_SEED
+
+Array = NDArray[np.float64]
+
+_STRINGS = "could not convert string"
+_LISTED = 3
+
+
+def checked(estimator: Any, X: Any, y: Any = "no_validation", **options: Any) -> Any:
+    """Return X, or X and y, as scikit-learn's `validate_data` does; numbers in float64.
+
+    Raises
+    ------
+    ValueError
+        As `validate_data`; where strings stand for numbers, it says how to encode them.
+    """
+    try:
+        found = validate_data(estimator, X, y, dtype=np.float64, **options)
+        if options.get("y_numeric"):
+            return found[0], np.asarray(found[1], dtype=np.float64)
+        return found
+    except ValueError as error:
+        if _STRINGS not in str(error):
+            raise
+        raise ValueError(_about_strings(estimator, X, y)) from error
+
+
+def _about_strings(estimator: Any, X: Any, y: Any) -> str:
+    name = type(estimator).__name__
+    table = np.asarray(X, dtype=object)
+    names = [str(column) for column in getattr(X, "columns", range(table.shape[1]))]
+    found = [(names[k], _first_string(table[:, k])) for k in range(table.shape[1])]
+    found = [(column, value) for column, value in found if value is not None]
+    if not found:
+        value = _first_string(np.asarray(y, dtype=object).ravel())
+        return (
+            f"y holds strings ({value!r}) where {name} needs numbers: for classes use "
+            "KANClassifier, which takes any labels."
+        )
+    shown = ", ".join(f"{column} ({value!r})" for column, value in found[:_LISTED])
+    more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
+    columns = [column for column, _ in found]
+    plain = columns if hasattr(X, "columns") else [int(column) for column in columns]
+    return (
+        f"X holds strings in {'column' if len(found) == 1 else 'columns'} {shown}{more} where "
+        f"{name} needs numbers. Encode them: make_pipeline(make_column_transformer("
+        f"(OneHotEncoder(sparse_output=False), {plain}), remainder='passthrough'), {name}())."
+    )
+
+
+def _first_string(column: NDArray[Any]) -> Any:
+    """Return the first string of a column that is no number, or None."""
+    for value in column:
+        if isinstance(value, str):
+            try:
+                float(value)
+            except ValueError:
+                return value
+    return None
+
+
+def checked_weights(sample_weight: Any, X: Array) -> Array | None:
+    """Return weights of rows in float64, or None.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit the rows, one is negative or not finite, or all are 0.
+    """
+    if sample_weight is None:
+        return None
+    weights: Array = _check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+    )
+    if not weights.any():
+        raise ValueError(
+            "sample_weight must contain at least one non-zero number: all weights are 0, so no "
+            "row counts."
+        )
+    return weights
+
+
+def seed_of(random_state: Any) -> int:
+    """Return the seed that an int, a RandomState or None (0) stands for."""
+    if random_state is None:
+        return 0
+    if isinstance(random_state, int | np.integer):
+        if not 0 <= random_state <= MOST_SEED:
+            raise ValueError(f"random_state must be from 0 to {MOST_SEED}; got {random_state}.")
+        return int(random_state)
+    return int(random_state.randint(2**31 - 1))

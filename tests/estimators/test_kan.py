@@ -1,0 +1,267 @@
+"""KANRegressor and KANClassifier: scikit-learn's own checks, and what they promise beyond."""
+
+import pickle
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_iris
+from sklearn.inspection import partial_dependence, permutation_importance
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from knotwork import KANClassifier, KANRegressor
+
+
+@parametrize_with_checks([KANRegressor(), KANClassifier()])
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+rng = np.random.default_rng(0)
+X = rng.uniform(-1, 1, (120, 3))
+y = np.sin(3 * X[:, 0]) + X[:, 1] ** 2 + 0.05 * rng.normal(size=120)
+LABELS = np.where(X[:, 0] ** 2 + X[:, 1] ** 2 < 0.5, "in", "out")
+REGRESSOR, CLASSIFIER = KANRegressor(hidden_layer_sizes=()), KANClassifier(hidden_layer_sizes=())
+
+
+@pytest.mark.parametrize("hidden", [(), (2,)])
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("model", [KANRegressor(max_iter=20), KANClassifier(max_iter=20)])
+def test_a_weight_is_a_row_so_often(model, early_stopping, hidden):
+    model = clone(model).set_params(hidden_layer_sizes=hidden, early_stopping=early_stopping)
+    target = y if isinstance(model, KANRegressor) else LABELS
+    weights = np.random.default_rng(1).integers(0, 4, len(X))
+    order = np.random.default_rng(2).permutation(weights.sum())
+    weighted = clone(model).fit(X, target, sample_weight=weights)
+    repeated = clone(model).fit(X.repeat(weights, axis=0)[order], target.repeat(weights)[order])
+    method = "predict" if isinstance(model, KANRegressor) else "predict_proba"
+    np.testing.assert_array_equal(getattr(weighted, method)(X), getattr(repeated, method)(X))
+    plain = clone(model).fit(X, target)
+    assert np.abs(getattr(plain, method)(X) - getattr(weighted, method)(X)).max() > 1e-3
+
+
+def test_weights_draw_the_fit_to_where_they_are():
+    inputs, heavy = np.zeros((40, 1)), np.repeat([1.0, 3.0], 20)
+    inputs[:, 0] = np.tile(np.linspace(0, 1, 20), 2)
+    model = KANRegressor().fit(inputs, np.repeat([0.0, 1.0], 20), sample_weight=heavy)
+    np.testing.assert_allclose(model.predict(inputs), 0.75, atol=0.01)
+
+
+def test_weights_that_are_no_counts_are_taken_relatively():
+    weights = np.random.default_rng(3).uniform(0.5, 1, len(X))
+    first = clone(REGRESSOR).fit(X, y, sample_weight=weights / 10)
+    second = clone(REGRESSOR).fit(X, y, sample_weight=weights / 1000)
+    np.testing.assert_allclose(first.predict(X), second.predict(X), rtol=1e-6)
+
+
+def test_a_sum_of_functions_is_found_and_an_interaction_too():
+    assert REGRESSOR.fit(X, y).score(X, y) > 0.99
+    assert KANRegressor().fit(X, y).hidden_layer_sizes_ == ()
+    product = X[:, 0] * X[:, 1]
+    model = KANRegressor().fit(X, product)
+    assert model.hidden_layer_sizes_ != ()
+    fresh = np.random.default_rng(4).uniform(-0.9, 0.9, (200, 3))
+    assert model.score(fresh, fresh[:, 0] * fresh[:, 1]) > 0.99
+
+
+def test_classes_that_only_an_interaction_tells_apart():
+    labels = X[:, 0] * X[:, 1] > 0
+    assert KANClassifier().fit(X, labels).score(X, labels) > 0.95
+
+
+def test_an_input_without_influence_is_left_out():
+    values = REGRESSOR.fit(X, y).predict(np.array([[0, 0, -0.9], [0, 0, 0.9]]))
+    assert abs(np.diff(values)[0]) < 0.03
+
+
+def test_units_do_not_matter():
+    plain = KANRegressor(hidden_layer_sizes=(2,), max_iter=20).fit(X, y)
+    shift, factor = np.array([5.0, -3e3, 0.0]), np.array([1e4, 1.0, 1e-5])
+    other = clone(plain).fit(X * factor + shift, 1e6 * y - 7)
+    np.testing.assert_allclose(other.predict(X * factor + shift), 1e6 * plain.predict(X) - 7, 1e-3)
+
+
+def test_the_network_is_in_the_users_units():
+    model = clone(REGRESSOR).fit(100 * X + 7, 1e3 * y)
+    outputs = model.model_(torch.tensor(100 * X + 7)).detach().numpy()[:, 0]
+    np.testing.assert_array_equal(outputs, model.predict(100 * X + 7))
+
+
+def test_formula_in_the_users_units():
+    inputs = np.random.default_rng(0).uniform(10, 20, (200, 2))
+    target = 3 * inputs[:, 0] ** 2 - 5 * inputs[:, 1]
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(inputs, columns=["a", "b"])
+    model = clone(REGRESSOR).fit(frame, target)
+    formula = model.symbolic_formula(frame, lib=["x", "x^2"])
+    assert {str(symbol) for symbol in formula.free_symbols} == {"a", "b"}
+    assert float(formula.subs({"a": 12, "b": 15})) == pytest.approx(3 * 144 - 75, rel=1e-3)
+    assert len(model.plot(frame).axes) > 0
+    assert model.model_(torch.tensor(inputs)).shape == (200, 1)
+
+
+def test_several_targets():
+    targets = np.column_stack([y, X[:, 2]])
+    model = clone(REGRESSOR).fit(X, targets)
+    assert model.predict(X).shape == (120, 2)
+    assert model.score(X, targets) > 0.98
+
+
+def test_multi_class_probabilities():
+    inputs, labels = load_iris(return_X_y=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[labels]
+    model = clone(CLASSIFIER).fit(inputs, names)
+    assert list(model.classes_) == ["setosa", "versicolor", "virginica"]
+    probabilities = model.predict_proba(inputs)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert model.score(inputs, names) > 0.95
+    assert model.decision_function(inputs).shape == (150, 3)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_names_of_frames(library):
+    frames = pytest.importorskip(library)
+    frame = frames.DataFrame(dict(zip("abc", X.T, strict=True)))
+    model = clone(REGRESSOR).fit(frame, y)
+    assert list(model.feature_names_in_) == ["a", "b", "c"]
+    assert model.model_.input_names == ("a", "b", "c")
+    other = frames.DataFrame({"a": X[:, 0], "d": X[:, 1], "c": X[:, 2]})
+    with pytest.raises(ValueError, match=r"(?s)unseen at fit time:\n- d.*now missing:\n- b"):
+        model.predict(other)
+
+
+def test_in_a_pipeline_with_set_output():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(X, columns=["a", "b", "c"])
+    pipeline = make_pipeline(StandardScaler(), clone(REGRESSOR)).set_output(transform="pandas")
+    pipeline.fit(frame, y)
+    assert list(pipeline[-1].feature_names_in_) == ["a", "b", "c"]
+    assert pipeline.score(frame, y) > 0.99
+
+
+def test_search_and_inspection():
+    search = GridSearchCV(clone(REGRESSOR), {"grid": [2, 5]}, cv=3).fit(X, y)
+    assert search.best_score_ > 0.95
+    assert cross_val_score(clone(CLASSIFIER), X, LABELS, cv=3).mean() > 0.85
+    importance = permutation_importance(search.best_estimator_, X, y, n_repeats=2, random_state=0)
+    assert importance.importances_mean.argmin() == 2
+    curve = partial_dependence(search.best_estimator_, X, [1], grid_resolution=10)
+    assert curve["average"].shape == (1, 10)
+
+
+def test_early_stopping():
+    model = KANRegressor(early_stopping=True, n_iter_no_change=3).fit(X, y)
+    assert len(model.validation_loss_curve_) <= model.n_iter_ < 60
+    assert model.score(X, y) > 0.98
+
+
+def test_early_stopping_without_rows_to_keep_aside():
+    with pytest.raises(ValueError, match="early_stopping has no row to keep aside: of 2"):
+        KANClassifier(early_stopping=True).fit([[0.0], [1.0]], [0, 1])
+
+
+def test_warm_start_goes_on():
+    model = KANRegressor(hidden_layer_sizes=(2,), warm_start=True, max_iter=16).fit(X, y)
+    before = model.loss_curve_
+    again = model.fit(X, y).loss_curve_
+    assert again[0] < before[0] / 2
+    with pytest.raises(ValueError, match="3 inputs and 1 outputs, but the data asks for 2 and 1"):
+        model.fit(X[:, :2], y)
+    classifier = KANClassifier(hidden_layer_sizes=(), warm_start=True).fit(X, LABELS)
+    with pytest.raises(ValueError, match="never seen before: 'far'"):
+        classifier.fit(X, np.where(X[:, 0] > 0.9, "far", LABELS))
+
+
+def test_alpha_is_the_priors_precision():
+    spread = [np.ptp(KANRegressor((), alpha=a).fit(X, y).predict(X)) for a in (1e-2, 1e4)]
+    assert spread[1] < 0.2 * spread[0]
+
+
+@pytest.mark.parametrize("model", [KANRegressor(max_iter=3), CLASSIFIER])
+def test_persistence(model, tmp_path):
+    target = y if isinstance(model, KANRegressor) else LABELS
+    model = clone(model).fit(X, target)
+    joblib.dump(model, tmp_path / "model.joblib")
+    for same in (pickle.loads(pickle.dumps(model)), joblib.load(tmp_path / "model.joblib")):
+        np.testing.assert_array_equal(same.predict(X), model.predict(X))
+
+
+def test_skops(tmp_path):
+    skops = pytest.importorskip("skops.io")
+    model = clone(CLASSIFIER).fit(X, LABELS)
+    skops.dump(model, tmp_path / "model.skops")
+    unknown = skops.get_untrusted_types(file=tmp_path / "model.skops")
+    assert unknown == ["knotwork.estimators.kan.KANClassifier"]
+    same = skops.load(tmp_path / "model.skops", trusted=unknown)
+    np.testing.assert_array_equal(same.predict_proba(X), model.predict_proba(X))
+
+
+def test_strings_where_numbers_belong():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"a": X[:, 0], "colour": np.where(X[:, 1] > 0, "red", "blue")})
+    message = r"column colour \('\w+'\) .*OneHotEncoder.*\['colour'\]"
+    with pytest.raises(ValueError, match=message):
+        clone(REGRESSOR).fit(frame, y)
+    encoder = make_column_transformer(
+        (OneHotEncoder(sparse_output=False), ["colour"]), remainder="passthrough"
+    )
+    assert make_pipeline(encoder, clone(REGRESSOR)).fit(frame, y).score(frame, y) > 0.5
+    with pytest.raises(ValueError, match=r"y holds strings.*use KANClassifier"):
+        clone(REGRESSOR).fit(X, LABELS)
+
+
+def test_labels_never_seen_and_one_class():
+    model = clone(CLASSIFIER).fit(X, LABELS)
+    with pytest.warns(UserWarning, match="never seen in training, 'far': every row"):
+        assert model.score(X, np.full(len(X), "far")) == 0
+    with pytest.raises(ValueError, match="one class only, 'in'"):
+        clone(CLASSIFIER).fit(X, np.full(len(X), "in"))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"hidden_layer_sizes": "big"}, "hidden_layer_sizes must be 'auto' or"),
+        ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes"),
+        ({"grid": "fine"}, "grid must be 'auto' or"),
+        ({"grid": 0}, "grid"),
+        ({"k": 9}, "k must"),
+        ({"alpha": 0}, "alpha"),
+        ({"max_iter": 0}, "max_iter"),
+        ({"validation_fraction": 1.0}, "validation_fraction must be below 1"),
+        ({"random_state": -1}, "random_state must be from 0"),
+    ],
+)
+def test_bad_parameters(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        KANRegressor(**parameters).fit(X, y)
+
+
+def test_bad_weights():
+    for weights in (np.zeros(len(X)), -np.ones(len(X)), np.ones(3)):
+        with pytest.raises(ValueError, match=r"(?i)weight"):
+            clone(REGRESSOR).fit(X, y, sample_weight=weights)
+
+
+def test_constant_columns_and_targets():
+    inputs = np.column_stack([X, np.full(len(X), 1e9)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert clone(REGRESSOR).fit(inputs, y).score(inputs, y) > 0.99
+        model = KANRegressor().fit(X, np.full(len(X), 7.0))
+    np.testing.assert_allclose(model.predict(X), 7)
+
+
+def test_many_parameters_are_fitted_without_their_matrix():
+    inputs = np.random.default_rng(0).normal(size=(200, 40))
+    labels = (inputs[:, 0] > 0) + 2 * (inputs[:, 1] > 0)
+    model = KANClassifier(hidden_layer_sizes=(20,), grid=3, max_iter=5).fit(inputs, labels)
+    assert sum(p.numel() for p in model.model_.parameters()) > 1500
+    assert model.score(inputs, labels) > 0.9
