@@ -4,9 +4,21 @@ from pathlib import Path
 
 import pytest
 
+import knotwork
+import knotwork.plotting
+from knotwork import KAN
+from knotwork.edges import Edge
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, flags=re.DOTALL | re.MULTILINE)
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
+
+
+def blocks_of(text):
+    return re.findall(r"^```python\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+
+
+BLOCKS = blocks_of(README)
 
 
 def test_the_blocks_run_in_order(tmp_path, monkeypatch, capsys):
@@ -24,16 +36,34 @@ def test_the_blocks_run_in_order(tmp_path, monkeypatch, capsys):
     assert files == {"network.svg", "edge.svg", "history.svg", "model.safetensors"}
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_the_blocks_of_every_page_run_in_order(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for number, block in enumerate(blocks_of((ROOT / page).read_text(encoding="utf-8")), start=1):
+        exec(compile(block, f"{page}, block {number}", "exec"), names)
+
+
+def test_what_pykans_methods_are_called_here_is_there():
+    """Every name that the right column gives as code of a KAN's exists."""
+    page = (ROOT / "docs" / "pykan.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[2] for line in page.splitlines() if line.startswith("| `")]
+    calls = {name for row in rows for name in re.findall(r"`(?:model\.)?(\w+)\(", row)}
+    places = (KAN, KAN([1, 1]).layer(0), knotwork, knotwork.plotting, Edge)
+    missing = {name for name in calls if not any(hasattr(place, name) for place in places)}
+    assert missing <= {"evalf", "model"}, missing
+
+
 def test_the_first_result_takes_ten_lines():
     lines = [line for line in BLOCKS[0].splitlines() if line]
     assert len(lines) == 10
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *PAGES])
 def test_links_lead_to_files_that_are_there(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
-    assert all((ROOT / target).exists() for target in targets)
+    assert all(((ROOT / name).parent / target).exists() for target in targets)
 
 
 def test_the_picture_is_small():
