@@ -102,7 +102,8 @@ def recognise(value: float, tolerance: float) -> sympy.Expr:
     """
     if value == 0 or not math.isfinite(value):
         return sympy.Integer(0) if value == 0 else sympy.Float(value)
-    for nice in nice_numbers(value):
+    # Twice the tolerance, as values are compared once more when they are exact.
+    for nice in nice_numbers(value, 2 * tolerance * abs(value)):
         if nice.value != 0 and abs(nice.value - value) <= tolerance * abs(value):
             return nice.exact
     return sympy.Float(value)

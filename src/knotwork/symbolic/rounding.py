@@ -110,7 +110,7 @@ def _candidates(constants: _Constants, loss: float) -> list[tuple[int, float]]:
     found: list[tuple[float, int, float]] = []
     for index in constants.free.nonzero()[:, 0].tolist():
         value, tolerance = float(values[index]), float(within[index])
-        for nice in nice_numbers(value):
+        for nice in nice_numbers(value, 2 * tolerance):
             near = abs(nice.value - value) <= tolerance
             if near and tolerance <= _SPACING_SHARE * nice.spacing:
                 found.append((-nice.spacing, index, nice.value))
