@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,9 @@ from .knots import (
 )
 from .residuals import RESIDUALS, Residual
 from .splines import Extrapolation
+
+if TYPE_CHECKING:
+    from os import PathLike
 
 MAX_ORDER = 5
 
@@ -464,3 +467,9 @@ class KANLayer(LayerEdges):
             part.residual_weight = nn.Parameter(self.residual_weight.detach()[rows][:, columns])
         part.bias = nn.Parameter(self.bias.detach()[columns])
         return part
+
+    def export_onnx(self, path: str | PathLike[str], *, dtype: torch.dtype | None = None) -> None:
+        """Write an ONNX file (opset 18), atomically; see `knotwork.export.export_onnx`."""
+        from .export import export_onnx
+
+        export_onnx(self, path, dtype=dtype)
