@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from . import kernels, splines
 from ._checks import (
+    autocast_converts,
     check_choice,
     check_device,
     check_dtype,
@@ -271,6 +272,14 @@ class KANLayer(LayerEdges):
         Returns
         -------
         Tensor of shape (..., out_features)
+            In the dtype of `x`; under autocast in autocast's, unless `x` or the layer is float64.
+
+        Raises
+        ------
+        TypeError
+            If `x` is no tensor, or of another dtype than the layer while autocast is off.
+        ValueError
+            If the last dimension of `x` is of another size.
         """
         if not isinstance(x, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"X must be a tensor; got {type(x).__name__}: use torch.as_tensor(X).")
@@ -283,7 +292,9 @@ class KANLayer(LayerEdges):
             raise TypeError(
                 f"X must hold floating-point numbers; got {x.dtype}: use X.to({self.knots.dtype})."
             )
-        if x.dtype != self.knots.dtype and not torch.is_autocast_enabled():
+        if autocast_converts(x, self.knots.dtype):
+            return self._forward_under_autocast(x)
+        if x.dtype != self.knots.dtype:
             raise TypeError(
                 f"X is {x.dtype}, but the layer is {self.knots.dtype}: use "
                 f"X.to({self.knots.dtype}) or KANLayer(..., dtype={x.dtype})."
@@ -293,6 +304,16 @@ class KANLayer(LayerEdges):
         if self.functions:
             y = self._with_symbolic(y, flat)
         return y if x.dim() == 2 else y.reshape(*x.shape[:-1], self.out_features)
+
+    def _forward_under_autocast(self, x: Tensor) -> Tensor:
+        """Evaluate in the layer's own dtype, and return autocast's, as ``nn.Linear`` does.
+
+        Half precision would not tell where in its interval a point lies.
+        """
+        device = x.device.type
+        with torch.autocast(device, enabled=False):
+            y = self.forward(x.to(self.knots.dtype))
+        return y.to(torch.get_autocast_dtype(device))
 
     def spline_sums(self, x: Tensor) -> Tensor:
         """Return the outputs without symbolic edges, for x of shape (rows, inputs)."""
