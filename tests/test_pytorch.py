@@ -147,6 +147,7 @@ def test_skorch_searches_over_networks_in_a_pipeline():
     search = GridSearchCV(pipeline, choices, cv=2).fit(x, y)
     assert search.best_params_.keys() == choices.keys()
     assert search.score(x, y) > 0.9
+    assert search.predict(x).shape == (120, 1)
     network = search.best_estimator_[-1].module_
     assert isinstance(network, KAN)
-    assert not network.training or search.predict(x).shape == (120, 1)
+    assert network.grid == search.best_params_["neuralnetregressor__module__grid"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from abc import ABC, abstractmethod
 from importlib.util import find_spec
 from os import PathLike
 from typing import Any
@@ -17,7 +18,7 @@ from .training import History, Progress
 __all__ = ["MLflowCallback", "TensorBoardCallback"]
 
 
-class _HistoryCallback:
+class _HistoryCallback(ABC):
     """Logs every entry of a history once, the start of a fit included.
 
     Steps of a further fit go on counting where those of the one before ended.
@@ -40,9 +41,9 @@ class _HistoryCallback:
             self._log(_values(history, entry), step, began + history.seconds[entry])
         self._logged = len(history.steps)
 
+    @abstractmethod
     def _log(self, values: dict[str, float], step: int, at: float) -> None:
         """Log the values of one step, recorded `at` seconds since the epoch."""
-        raise NotImplementedError
 
 
 def _values(history: History, entry: int) -> dict[str, float]:

@@ -112,7 +112,7 @@ def _check_forms(layers: list[KANLayer], dtype: np.dtype[Any]) -> None:
         if layer.extrapolation == "error":
             raise ValueError(
                 f"layer {l} has extrapolation='error', which an ONNX file cannot raise: set "
-                f"model.layer({l}).extrapolation to 'linear', 'constant', 'continue' or 'zero'."
+                "its attribute extrapolation to 'linear', 'constant', 'continue' or 'zero'."
             )
         for (i, j), function in zip(layer.symbolic_edges.tolist(), layer.functions, strict=True):
             reason = lack(function, dtype)
