@@ -144,7 +144,7 @@ LAYERS = [
     ("network",),
     ("edges", "statistics", "mlp"),
     ("sparsity", "training", "io"),
-    ("symbolic", "plotting", "compare"),
+    ("symbolic", "plotting", "compare", "export"),
 ]
 
 

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,8 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+
+from ._atomic_write import write_atomically
 
 FORMAT = "knotwork"
 FORMAT_VERSION = 1
@@ -35,7 +34,7 @@ def write(path: Path, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) 
     complete = {"format": FORMAT, "version": FORMAT_VERSION, **header}
     digest = _digest(json.dumps({**complete, "sha256": ""}), stored)
     text = json.dumps({**complete, "sha256": digest})
-    _write_atomically(path, safetensors.torch.save(stored, metadata={FORMAT: text}))
+    write_atomically(path, safetensors.torch.save(stored, metadata={FORMAT: text}))
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -92,36 +91,3 @@ def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
         digest.update(json.dumps([name, str(tensor.dtype), tensor.shape]).encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    # A link stays a link: what it points to is replaced.
-    path = path.resolve()
-    folder = path.parent
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder: give the name of a file in it.")
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path} is not an ordinary file and is left alone: choose another name.")
-    if not folder.is_dir():
-        raise FileNotFoundError(f"the folder {folder} does not exist: create it first.")
-    temporary = folder / f".knotwork-{secrets.token_hex(8)}.tmp"
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except PermissionError as error:
-        raise PermissionError(
-            f"{path} cannot be written ({error.strerror}): choose a folder that you may write to."
-        ) from error
-    finally:
-        # Nothing is left of it but after a failure.
-        temporary.unlink(missing_ok=True)
-    # Not every system can sync a folder; the file is whole either way.
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

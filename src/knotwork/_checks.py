@@ -119,6 +119,14 @@ def check_device(device: Any) -> torch.device:
         raise ValueError(f"device {device!r} cannot be used here: {reason}") from None
 
 
+def autocast_converts(x: torch.Tensor, dtype: torch.dtype) -> bool:
+    """Tell whether autocast is on where `x` is, and converts `x` and parameters of `dtype`.
+
+    As in torch's own layers float64 is left alone.
+    """
+    return torch.is_autocast_enabled(x.device.type) and torch.float64 not in (x.dtype, dtype)
+
+
 def check_input(
     x: Any, *, inputs: int, dtype: torch.dtype, device: torch.device, network: str
 ) -> None:
@@ -139,7 +147,7 @@ def check_input(
         raise ValueError(
             f"X is on {x.device}, but the network is on {device}: use X.to({str(device)!r})."
         )
-    if x.dtype != dtype and not torch.is_autocast_enabled():
+    if x.dtype != dtype and not autocast_converts(x, dtype):
         raise TypeError(
             f"X is {x.dtype}, but the network is {dtype}: use X.to({dtype}), or "
             f"{network}(..., dtype={x.dtype})."

@@ -15,13 +15,14 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from . import kernels, splines
 from ._checks import (
+    autocast_converts,
     check_choice,
     check_device,
     check_dtype,
@@ -45,6 +46,9 @@ from .knots import (
 )
 from .residuals import RESIDUALS, Residual
 from .splines import Extrapolation
+
+if TYPE_CHECKING:
+    from os import PathLike
 
 MAX_ORDER = 5
 
@@ -268,6 +272,14 @@ class KANLayer(LayerEdges):
         Returns
         -------
         Tensor of shape (..., out_features)
+            In the dtype of `x`; under autocast in autocast's, unless `x` or the layer is float64.
+
+        Raises
+        ------
+        TypeError
+            If `x` is no tensor, or of another dtype than the layer while autocast is off.
+        ValueError
+            If the last dimension of `x` is of another size.
         """
         if not isinstance(x, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"X must be a tensor; got {type(x).__name__}: use torch.as_tensor(X).")
@@ -280,7 +292,9 @@ class KANLayer(LayerEdges):
             raise TypeError(
                 f"X must hold floating-point numbers; got {x.dtype}: use X.to({self.knots.dtype})."
             )
-        if x.dtype != self.knots.dtype and not torch.is_autocast_enabled():
+        if autocast_converts(x, self.knots.dtype):
+            return self._forward_under_autocast(x)
+        if x.dtype != self.knots.dtype:
             raise TypeError(
                 f"X is {x.dtype}, but the layer is {self.knots.dtype}: use "
                 f"X.to({self.knots.dtype}) or KANLayer(..., dtype={x.dtype})."
@@ -290,6 +304,16 @@ class KANLayer(LayerEdges):
         if self.functions:
             y = self._with_symbolic(y, flat)
         return y if x.dim() == 2 else y.reshape(*x.shape[:-1], self.out_features)
+
+    def _forward_under_autocast(self, x: Tensor) -> Tensor:
+        """Evaluate in the layer's own dtype, and return autocast's, as ``nn.Linear`` does.
+
+        Half precision would not tell where in its interval a point lies.
+        """
+        device = x.device.type
+        with torch.autocast(device, enabled=False):
+            y = self.forward(x.to(self.knots.dtype))
+        return y.to(torch.get_autocast_dtype(device))
 
     def spline_sums(self, x: Tensor) -> Tensor:
         """Return the outputs without symbolic edges, for x of shape (rows, inputs)."""
@@ -464,3 +488,9 @@ class KANLayer(LayerEdges):
             part.residual_weight = nn.Parameter(self.residual_weight.detach()[rows][:, columns])
         part.bias = nn.Parameter(self.bias.detach()[columns])
         return part
+
+    def export_onnx(self, path: str | PathLike[str], *, dtype: torch.dtype | None = None) -> None:
+        """Write an ONNX file (opset 18), atomically; see `knotwork.export.export_onnx`."""
+        from .export import export_onnx
+
+        export_onnx(self, path, dtype=dtype)

@@ -21,6 +21,8 @@ from .splines import Extrapolation
 from .trainable import Trainable
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     import sympy
     from matplotlib.figure import Figure
 
@@ -447,3 +449,9 @@ class KAN(Trainable):
         from .plotting import plot_network
 
         return plot_network(self, X, **options)
+
+    def export_onnx(self, path: str | PathLike[str], *, dtype: torch.dtype | None = None) -> None:
+        """Write an ONNX file (opset 18), atomically; see `knotwork.export.export_onnx`."""
+        from .export import export_onnx
+
+        export_onnx(self, path, dtype=dtype)
