@@ -132,7 +132,7 @@ class MLflowCallback(_HistoryCallback):
 
     def __init__(self, run_id: str | None = None) -> None:
         _need("mlflow", "MLflowCallback")
-        import mlflow
+        import mlflow  # pyright: ignore[reportMissingImports]
 
         super().__init__()
         if run_id is None:
