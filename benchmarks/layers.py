@@ -8,6 +8,7 @@ do.
 
     python benchmarks/layers.py            # grids 5, 20 and 100, one thread and two
     python benchmarks/layers.py --short    # fewer repeats, one thread
+    python benchmarks/layers.py --two      # [256, 256] alone, one thread and two (threads.json)
     python benchmarks/layers.py --peers    # with inkan, flashkan and pykan (pip install --no-deps)
 
 TorchKAN 0.1.1 cannot be compared: what PyPI has of it holds no module.
@@ -160,12 +161,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=31)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--two", action="store_true")
     options = parser.parse_args()
     backend, why = selection.explain()
     print(f"backend {backend}: {why}; medians and quartiles; the last column is over Linear")
     results: list[dict[str, Any]] = []
-    for threads in [1] if options.short else options.threads:
-        for width, rows, dtype in CASES:
+    cases = CASES[1:2] if options.two else CASES
+    for threads in [1] if options.short else [1, 2] if options.two else options.threads:
+        for width, rows, dtype in cases:
             repeats = 9 if options.short else options.repeats
             found = compare(width, rows, dtype, threads, repeats, options.peers)
             show(found)
@@ -173,7 +176,8 @@ def main() -> None:
     if not options.short:
         print(
             record.write(
-                "layers", {"backend": backend, "repeats": options.repeats, "results": results}
+                "threads" if options.two else "layers",
+                {"backend": backend, "repeats": options.repeats, "results": results},
             )
         )
 

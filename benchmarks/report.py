@@ -50,7 +50,7 @@ def layers() -> str:
 
 
 def threads() -> str:
-    rows = [row for row in read("layers")["results"] if row["width"] == [256, 256]]
+    rows = read("threads")["results"]
     found: list[str] = []
     for model in dict.fromkeys(row["model"] for row in rows if "knotwork" in row["model"]):
         took = {
@@ -165,9 +165,9 @@ def page() -> str:
 
 <!-- Written by benchmarks/report.py from benchmarks/results/: change those, not this. -->
 
-All figures are from one machine: {machine()}; one thread unless said, medians of repeats in which
-all contenders took turns. It is a shared virtual machine, which other work slows down by up to a
-half: ratios mean more than milliseconds.
+All figures are from one machine: {machine()};
+one thread unless said, medians of repeats in which all contenders took turns. It is a shared
+virtual machine, which other work slows down by up to a half: ratios mean more than milliseconds.
 
 ## A layer, forward and backward
 
@@ -182,10 +182,11 @@ grow with it. At 784 inputs and grid 100 these are 21 MB, and as much for their 
 
 {growth()}
 
-Two threads take a step of [256, 256] {threads()} as fast as one.
+Two threads take a step of [256, 256] {threads()} as fast as one
+(`benchmarks/layers.py --two`).
 
-A train step of [256, 256] with 8,192 rows at grid 100 takes {memory()} the size of input, output
-and parameters (`benchmarks/grid.py`).
+A train step of [256, 256] with 8,192 rows at grid 100 takes {memory()} the
+size of input, output and parameters (`benchmarks/grid.py`).
 
 ## Levenberg-Marquardt
 
