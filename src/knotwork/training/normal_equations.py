@@ -8,6 +8,7 @@ of nothing but spline layers goes through the library as a whole, in one call.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -45,19 +46,16 @@ class Sums(Protocol):
 
 def sums_of(parameters: FreeParameters) -> Sums:
     """Return empty sums for these parameters, by the fastest way there is here."""
-    selection = kernels.selection
     layers = [part.layer for part in parameters.parts]
-    on_cpu = parameters.model.device.type == "cpu"
-    library, instruction_set = selection.library, selection.instruction_set
-    one_order = len({layer.k for layer in layers}) == 1
-    if library is None or instruction_set is None or not one_order or not on_cpu:
+    compiled = kernels.selection.compiled(layers[0].knots)
+    if compiled is None or len({layer.k for layer in layers}) > 1:
         return DenseSums(parameters)
     products = any(nodes.products for nodes in parameters.model.nodes)
     symbols = any(layer.functions for layer in layers)
     bounded = any(layer.extrapolation == "error" for layer in layers)
     if products or symbols or bounded:
-        return LocalSums(parameters, library, instruction_set)
-    return ChainSums(parameters, library, instruction_set)
+        return LocalSums(parameters, *compiled)
+    return ChainSums(parameters, *compiled)
 
 
 def jacobian(
@@ -83,7 +81,7 @@ def _root(block: Samples) -> Tensor | None:
     return None if block.weights is None else block.weights.sqrt()
 
 
-class _SweptSums:
+class _SweptSums(ABC):
     """Sums by a sweep forward, and one back for every output.
 
     Parameters
@@ -113,6 +111,7 @@ class _SweptSums:
             slopes = slopes if root is None else [slope * root[:, None] for slope in slopes]
             self._add(sweeps, slopes, residual[:, output])
 
+    @abstractmethod
     def _add(
         self, sweeps: Sequence[LayerSweep], slopes: Sequence[Tensor], residual: Tensor
     ) -> None:
@@ -126,7 +125,6 @@ class _SweptSums:
         residual : Tensor of shape (rows,)
             Output less target, times the root of the row's weight.
         """
-        raise NotImplementedError
 
 
 class DenseSums(_SweptSums):
