@@ -214,7 +214,7 @@ class Formula:
         return code(self._rounded(self._printed), self.variables, "text", units=self._units)
 
     def _repr_latex_(self) -> str:
-        return f"${self.latex()}$"
+        return rf"$\displaystyle {self.latex()}$"
 
 
 def _representable(expression: Any) -> bool:
