@@ -17,6 +17,8 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from ._tables import page_part
+
 __all__ = ["ProgressDisplay", "progress_display"]
 
 # Seconds that unasked work must take before anything is shown of it.
@@ -187,4 +189,4 @@ class _CellOutput(_Lines):
         line = self._line()
         share = self._done / self._total if self._total > 0 else math.nan
         element = f'<progress max="1" value="{share:.3f}"></progress> ' if bar else ""
-        return {"text/plain": line, "text/html": f"<div>{element}{escape(line)}</div>"}
+        return {"text/plain": line, "text/html": page_part(element + escape(line))}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import math
+import warnings
 from html import escape
 
 import torch
@@ -30,8 +31,8 @@ __all__ = ["history_html", "network_html"]
 _MOST_EDGES = 60
 # Rows that are enough to see where functions matter.
 _ROWS = 1000
-# Inches of a picture as wide as in print would fill the page.
-_PIXELS_PER_INCH = 54
+# Somewhat smaller than in print.
+_PIXELS_PER_INCH = 68
 
 
 def network_html(model: KAN) -> str | None:
@@ -49,10 +50,11 @@ def network_html(model: KAN) -> str | None:
     """
     if model.device.type == "meta":
         return None
-    caption = f"<p>{_caption(model)}</p>"
     if model.edge_count() > _MOST_EDGES:
-        return page_part(caption, _layers(model).html())
-    return page_part(_network_picture(model), caption)
+        return page_part(f"<p>{_caption(model)}.</p>", _layers(model).html())
+    picture = _network_picture(model)
+    drawn = ", drawn over the ranges of its knots" if picture and model.dataset is None else ""
+    return page_part(picture, f"<p>{_caption(model)}{drawn}.</p>")
 
 
 def history_html(history: History) -> str | None:
@@ -66,25 +68,23 @@ def history_html(history: History) -> str | None:
 
 
 def _caption(model: KAN) -> str:
-    splines_, functions = _edges_of(model, SPLINE), _edges_of(model, SYMBOLIC)
-    if model.dataset is None:
-        drawn = "not fitted to data in memory, so seen over the ranges of its knots"
-    else:
-        drawn = f"fitted to {_counted(len(model.dataset.train), 'row')}"
+    counts = [
+        (sum(int((model.layer(l).kind == kind).sum()) for l in range(model.depth)), noun)
+        for kind, noun in ((SPLINE, "spline"), (SYMBOLIC, "function"))
+    ]
+    edges = " and ".join(_counted(count, noun) for count, noun in counts if count) or "no edges"
+    data = "not fitted to data in memory"
+    if model.dataset is not None:
+        data = f"fitted to {_counted(len(model.dataset.train), 'row')}"
+    parameters = _counted(model.parameter_count(), "parameter")
     text = (
-        f"width {model.width}, grid {model.grid}, order {model.k}: "
-        f"{_counted(model.parameter_count(), 'parameter')} on {_counted(splines_, 'spline')} and "
-        f"{_counted(functions, 'function')}; {drawn}."
+        f"width {model.width}, grid {model.grid}, order {model.k}: {parameters} on {edges}; {data}"
     )
     return f"<strong>{escape(type(model).__name__)}</strong> of {escape(text)}"
 
 
 def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _edges_of(model: KAN, kind: int) -> int:
-    return sum(int((model.layer(l).kind == kind).sum()) for l in range(model.depth))
 
 
 def _layers(model: KAN) -> Table:
@@ -107,7 +107,9 @@ def _layers(model: KAN) -> Table:
 
 def _network_picture(model: KAN) -> str:
     try:
-        with lenient_extrapolation(model):
+        with lenient_extrapolation(model), warnings.catch_warnings():
+            # Nobody asked for what they would be about.
+            warnings.simplefilter("ignore")
             return _image(plot_network(model, _rows(model)), f"network of width {model.width}")
     except (ArithmeticError, RuntimeError, ValueError):
         # Parameters may be anything; what cannot be drawn can still be described.
