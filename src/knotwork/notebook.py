@@ -12,15 +12,14 @@ import math
 import warnings
 from html import escape
 
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from . import splines
 from ._tables import Table, page_part
 from .layers import SPLINE, SYMBOLIC
 from .network import KAN
 from .plotting import plot_history, plot_network
+from .plotting.network_drawing import spread_rows
 from .plotting.saving import svg_text
 from .training import History
 from .training.grids import lenient_extrapolation
@@ -116,18 +115,12 @@ def _network_picture(model: KAN) -> str:
         return ""
 
 
-@torch.no_grad()
 def _rows(model: KAN) -> Tensor:
     """Return rows of the last fit, or points spread over the ranges of the knots."""
-    if model.dataset is not None:
-        rows = model.inputs_or_recent(None)
-        return rows[:: max(1, math.ceil(len(rows) / _ROWS))]
-    layer = model.layer(0)
-    low, high = splines.domain(layer.knots, layer.k)
-    share = torch.rand(
-        _ROWS, model.input_count, generator=torch.Generator().manual_seed(0), dtype=torch.float64
-    )
-    return low + (high - low) * share.to(layer.knots)
+    if model.dataset is None:
+        return spread_rows(model, _ROWS)
+    rows = model.inputs_or_recent(None)
+    return rows[:: math.ceil(len(rows) / _ROWS)]
 
 
 def _image(figure: Figure, alternative: str) -> str:
