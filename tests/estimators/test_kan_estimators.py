@@ -19,7 +19,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from knotwork import KANClassifier, KANRegressor
 
-
 # scikit-learn's checks allow five steps, and several tests here few more.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -277,12 +276,11 @@ def test_labels_that_are_missing_or_of_two_kinds(label, message):
         clone(CLASSIFIER).fit(X, labels)
 
 
-@pytest.mark.parametrize("library", ["pandas", "polars"])
-def test_dates_beside_numbers(library):
-    frames = pytest.importorskip(library)
-    when = np.datetime64("2020-01-01") + np.arange(len(X)).astype("timedelta64[s]")
-    with pytest.raises((ValueError, TypeError), match=r"'when' holds dates or times .*days since"):
-        clone(REGRESSOR).fit(frames.DataFrame({"a": X[:, 0], "when": when}), y)
+def test_dates_beside_numbers():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"a": X[:, 0], "when": pd.date_range("2020-01-01", periods=len(X))})
+    with pytest.raises(ValueError, match=r"'when' holds dates or times .*days since"):
+        clone(REGRESSOR).fit(frame, y)
 
 
 def test_columns_in_another_order_or_missing_are_named():
@@ -298,7 +296,7 @@ def test_columns_in_another_order_or_missing_are_named():
 def test_one_class_and_classes_of_weight_zero():
     with pytest.raises(ValueError, match="one class only, 'in'"):
         clone(CLASSIFIER).fit(X, np.full(len(X), "in"))
-    with pytest.raises(ValueError, match="one class only, 'out'.*weights above 0"):
+    with pytest.raises(ValueError, match=r"one class only, 'out'.*weights above 0"):
         clone(CLASSIFIER).fit(X, LABELS, sample_weight=LABELS == "out")
 
 
