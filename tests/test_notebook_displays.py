@@ -320,26 +320,6 @@ def test_a_front_without_the_choice_is_shown_too(found):
     assert len(page(other).named("tr")) == 1
 
 
-@pytest.mark.parametrize(
-    ("columns", "message"),
-    [
-        (["a", "r"], re.escape(f"it lacks {EVIL!r} and it has also 'a'")),
-        (["r", EVIL], "in this order: it has them in another"),
-        ([EVIL], "it lacks 'r'"),
-        ([EVIL, "r", "z"], "it has also 'z'"),
-    ],
-)
-def test_a_formula_refuses_columns_that_are_not_its_own(found, columns, message):
-    pd = pytest.importorskip("pandas")
-    rows = np.full((3, len(columns)), 2.0)
-    with pytest.raises(ValueError, match=message):
-        found.best.predict(pd.DataFrame(rows, columns=columns))
-    frame = pd.DataFrame(np.full((3, 2), 2.0), columns=[EVIL, "r"])
-    np.testing.assert_allclose(found.best.predict(frame), 0.5)
-    unnamed = dataclasses.replace(found.best, scaled=sympy.Symbol("x_1"), variables=("x_1", "x_2"))
-    np.testing.assert_allclose(unnamed.predict(frame), 2.0)
-
-
 def test_a_formula_is_mathematics_in_which_names_are_no_commands(found):
     latex = shown(found.best)["text/latex"]
     assert latex.startswith(r"$\displaystyle ")
