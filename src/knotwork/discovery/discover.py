@@ -49,7 +49,7 @@ def discover(
     seed: int = 0,
     n_jobs: int | None = None,
     library: Sequence[str | SymbolicFunction] | None = None,
-    progress: bool | Callable[[Problem], None] | None = None,
+    progress: bool | Callable[[Problem], None] | None = True,
     width: int | None = None,
     max_complexity: int | None = None,
     robust: bool = False,
@@ -83,7 +83,7 @@ def discover(
         Functions that formulas may contain; sums, products and powers always may.
     progress : bool or callable, optional
         Show progress: a bar on a terminal or in a notebook, and in a log file a line every ten
-        seconds and at the end. By default there is only a bar on a terminal, if the search takes
+        seconds and at the end. With None there is only a bar on a terminal, if the search takes
         longer than a second, and nothing stays of it. Or a function that is called with the
         `Problem` whenever a candidate was found.
     width : int, optional
