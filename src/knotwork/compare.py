@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from ._text_table import aligned
 from .training import fit
 from .training.methods import parameter_count
 
@@ -61,14 +62,7 @@ class Comparison:
             )
             for r in self.results
         ]
-        sizes = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
-        return "\n".join(
-            "  ".join(
-                cell.rjust(size) if column else cell.ljust(size)
-                for column, (cell, size) in enumerate(zip(row, sizes, strict=True))
-            ).rstrip()
-            for row in (header, *rows)
-        )
+        return aligned([header, *rows])
 
 
 def compare(models: Mapping[str, nn.Module], data: Any, **options: Any) -> Comparison:

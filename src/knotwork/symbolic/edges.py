@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .._text_table import aligned
 from ..functions import SymbolicFunction, get, resolve
 from ..layers import ABSENT
 from ..network import KAN
@@ -39,12 +40,7 @@ class Suggestions(Sequence[EdgeFit]):
             constants = (f"{value:.4g}" for value in (fit.a, fit.b, fit.c, fit.d))
             cost = f"{fit.function.cost:g}"
             rows.append((fit.function.name, f"{fit.r2:.6f}", cost, *constants))
-        sizes = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = [
-            "  ".join(cell.rjust(size) for cell, size in zip(row, sizes, strict=True))
-            for row in rows
-        ]
-        return "\n".join(lines)
+        return aligned(rows, left=())
 
 
 @torch.no_grad()
