@@ -5,10 +5,10 @@ contributions are defined, and where the definitions come from.
 """
 
 from .effects import Effect as Effect
-from .explain import EdgeExplanation as EdgeExplanation
-from .explain import Explanation as Explanation
-from .explain import InputExplanation as InputExplanation
 from .explain import explain as explain
+from .result import EdgeExplanation as EdgeExplanation
+from .result import Explanation as Explanation
+from .result import InputExplanation as InputExplanation
 from .row import EdgeContribution as EdgeContribution
 from .row import NodeValue as NodeValue
 from .row import RowExplanation as RowExplanation

@@ -25,9 +25,9 @@ import torch
 from torch import Tensor
 
 from ..network import KAN
+from ..statistics import positive
 
-# Rows that the lines start from: all up to this number, else so many spread evenly over them.
-MOST_REFERENCES = 100
+_MOST_REFERENCES = 100
 _FIRST_NODES, _MOST_NODES = 8, 512
 # Points that the network is evaluated at in one go.
 _BLOCK = 65_536
@@ -62,6 +62,25 @@ def some_rows(X: Tensor, most: int) -> Tensor:
     return X[torch.linspace(0, len(X) - 1, most, device=X.device).round().long()]
 
 
+def reference_rows(X: Tensor, outputs: Tensor) -> Tensor:
+    """Return the rows that lines start from: all, or 100 spread evenly over all predictions.
+
+    In the order of their predictions, so that their mean prediction is near that of all rows.
+
+    Parameters
+    ----------
+    X : Tensor of shape (rows, inputs)
+    outputs : Tensor of shape (rows, outputs)
+    """
+    if len(X) <= _MOST_REFERENCES:
+        return X
+    centred = outputs - outputs.mean(dim=0)
+    size = positive(centred.std(dim=0, correction=0))
+    order = (centred / size).sum(dim=1).argsort(stable=True)
+    places = (torch.arange(_MOST_REFERENCES, device=X.device) + 0.5) * len(X) / _MOST_REFERENCES
+    return X[order[places.long()]]
+
+
 def slopes(model: KAN, x: Tensor) -> Tensor:
     """Return the derivatives of all outputs by all inputs, shape (rows, inputs, outputs)."""
     blocks = [_slopes(model, block) for block in x.split(_BLOCK)]
@@ -81,7 +100,7 @@ def _slopes(model: KAN, x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def contributions(
-    model: KAN, rows: Tensor, X: Tensor, edge_mean: Tensor, tolerance: Tensor
+    model: KAN, rows: Tensor, references: Tensor, edge_mean: Tensor, tolerance: Tensor
 ) -> Contributions:
     """Take predictions apart, input by input.
 
@@ -90,8 +109,8 @@ def contributions(
     model : KAN
     rows : Tensor of shape (rows, inputs)
         What to explain.
-    X : Tensor of shape (data, inputs)
-        The data that rows are compared with.
+    references : Tensor of shape (references, inputs)
+        Where the lines to the rows start from.
     edge_mean : Tensor of shape (inputs, sums)
         Means of the first layer's edges over the data.
     tolerance : Tensor of shape (outputs,)
@@ -102,7 +121,6 @@ def contributions(
         parts = model.layer(0).edge_values(rows) - edge_mean
         base = edge_mean.sum(dim=0) + model.layer(0).bias
         return Contributions(base, parts, outputs - base - parts.sum(dim=1))
-    references = some_rows(X, MOST_REFERENCES)
     base = model(references).mean(dim=0)
     parts = outputs.new_zeros(len(rows), model.input_count, model.output_count)
     remainder = torch.full_like(outputs, torch.inf)

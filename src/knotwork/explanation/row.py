@@ -163,7 +163,7 @@ class RowExplanation:
 def explain_row(
     model: KAN,
     row: Tensor,
-    X: Tensor,
+    references: Tensor,
     statistics: Sequence[LayerStatistics],
     tolerance: Tensor,
     *,
@@ -198,7 +198,7 @@ def explain_row(
                     tuple(over_data.node_mean[list(sums)].tolist()),
                 )
             )
-    found = contributions(model, row, X, statistics[0].edge_mean, tolerance)
+    found = contributions(model, row, references, statistics[0].edge_mean, tolerance)
     return RowExplanation(
         index,
         *names,
