@@ -82,7 +82,10 @@ def reference_rows(X: Tensor, outputs: Tensor) -> Tensor:
 
 
 def slopes(model: KAN, x: Tensor) -> Tensor:
-    """Return the derivatives of all outputs by all inputs, shape (rows, inputs, outputs)."""
+    """Return the derivatives of all outputs by all inputs, shape (rows, inputs, outputs).
+
+    nan for outputs that are not finite.
+    """
     blocks = [_slopes(model, block) for block in x.split(_BLOCK)]
     return torch.cat(blocks)
 
@@ -95,7 +98,8 @@ def _slopes(model: KAN, x: Tensor) -> Tensor:
             torch.autograd.grad(y[:, output].sum(), x, retain_graph=True)[0]
             for output in range(y.shape[1])
         ]
-    return torch.stack(columns, dim=2)
+    # Beyond its domain a function may have a derivative, as 1/x for log, but no value.
+    return torch.where(y.isfinite()[:, None], torch.stack(columns, dim=2), torch.nan)
 
 
 @torch.no_grad()

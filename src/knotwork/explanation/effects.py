@@ -121,7 +121,7 @@ def effects(
                 reason = f"nowhere more than {threshold:g} of the spread"
             direction: Direction = "no effect" if reason else _direction(slope, tolerance)
             if direction == "neither":
-                reason = f"rises at {rising:.0%} of rows"
+                reason = _both_ways(rising)
             row.append(Effect(x, y[:, o], direction, reason, rising, importance))
         found.append(row)
     return found
@@ -135,6 +135,13 @@ def _direction(slope: Tensor, tolerance: float) -> Direction:
     if up == down:
         return "neither"
     return "increasing" if up else "decreasing"
+
+
+def _both_ways(rising: float) -> str:
+    """Say at which share of the rows an effect that is not monotonic rises."""
+    if rising == 1:
+        return "rises at all rows, falls between some"
+    return f"rises at {rising:.1%} of rows" if rising else "falls at all rows, rises between some"
 
 
 def _reached(model: KAN) -> Tensor:
