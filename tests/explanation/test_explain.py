@@ -8,10 +8,10 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from networks import mixed_network, normal
 
 from knotwork import KAN, LIBRARY, create_dataset
 from knotwork.explanation import explain
+from networks import mixed_network, normal
 
 
 def rows(inputs, count=120):
@@ -180,9 +180,7 @@ class TestDirections:
         assert second.direction != "no effect"
 
     def test_several_outputs_have_directions_of_their_own(self):
-        model = symbolic(
-            [1, 2], (0, 0, 0, "x", 1.0, 0.0, 1.0), (0, 0, 1, "x", 1.0, 0.0, -1.0)
-        )
+        model = symbolic([1, 2], (0, 0, 0, "x", 1.0, 0.0, 1.0), (0, 0, 1, "x", 1.0, 0.0, -1.0))
         effects = model.explain(rows(1)).inputs[0].effects
         assert [effect.direction for effect in effects] == ["increasing", "decreasing"]
 
@@ -282,6 +280,18 @@ class TestRows:
         assert row.edges[0].value == 1.0
         with pytest.raises(ValueError, match="leave the domain of a function"):
             found.plot_row(0)
+
+    def test_a_pole_leaves_a_remainder(self):
+        model = KAN([1, 1, 1])
+        model.layer(0).set_symbolic(0, 0, LIBRARY["x"], 1.0, 0.0, 1.0, 0.0)
+        model.layer(1).set_symbolic(0, 0, LIBRARY["1/x"], 1.0, 0.0, 1.0, 0.0)
+        with torch.no_grad():
+            model.layer(0).bias.zero_()
+        X = torch.tensor([[-1.0], [1.0], [2.0]], dtype=torch.float64)
+        # The integral across a pole does not settle, which the remainder says.
+        row = model.explain(X).row(0)
+        assert row.notable_remainder(0) is not None
+        assert "remainder" in str(row)
 
 
 class TestDoors:

@@ -73,16 +73,22 @@ def plot_edges(explanation: Explanation) -> Figure:
 
 def input_figure(explanation: Explanation, found: InputExplanation) -> Figure:
     """Draw one input's effect."""
-    figure = new_figure(_WIDTH + 0.7, _HEIGHT + 0.3)
-    draw_input(explanation, found, figure.add_subplot())
+    figure, axes = _card(foot=0.11)
+    draw_input(explanation, found, axes)
     return figure
 
 
 def edge_figure(explanation: Explanation, edge: EdgeExplanation) -> Figure:
     """Draw one edge's function over its data."""
-    figure = new_figure(_WIDTH + 0.4, _HEIGHT)
-    draw_edge(edge, explanation.most_importance, figure.add_subplot())
+    figure, axes = _card(foot=0.2)
+    draw_edge(edge, explanation.most_importance, axes)
     return figure
+
+
+def _card(foot: float) -> tuple[Figure, Axes]:
+    """Return a figure of a single panel, where all such figures have theirs."""
+    figure = Figure(figsize=(_WIDTH + 0.7, _HEIGHT + 0.3), facecolor="white")
+    return figure, figure.add_axes((0.18, foot, 0.78, 0.83 - foot))
 
 
 def plot_network_of(explanation: Explanation, row: RowExplanation | None) -> Figure:

@@ -23,8 +23,8 @@ from .row import NodeValue, RowExplanation
 
 # Outputs whose waterfalls are drawn for a row, and names in a heading.
 _MOST_WATERFALLS, _MOST_NAMES = 3, 3
-# Up to so many edges their panels are open.
-_OPEN_PANELS = 12
+# The network's picture has all of them already.
+_MOST_EDGE_PANELS = 12
 _STYLE = """
 .summary { border-left: 6px solid #0072B2; background: var(--good); padding: .6rem 1rem; }
 .summary ul { margin: .3rem 0; padding-left: 1.2rem; }
@@ -186,7 +186,7 @@ def _edges(explanation: Explanation) -> list[str]:
     ranked = explanation.ranked_edges()
     if not ranked:
         return ["<p>No edge is left: the outputs are constant.</p>"]
-    shown = ranked[:MOST_PANELS]
+    shown = ranked[:_MOST_EDGE_PANELS]
     figures = [
         (edge_figure(explanation, found), f"The edge from {found.source} to {found.target}")
         for found in shown
@@ -210,7 +210,7 @@ def _edges(explanation: Explanation) -> list[str]:
     )
     return [
         f"<p>{_EDGES}</p>",
-        _details("Functions of the edges", panels, is_open=len(ranked) <= _OPEN_PANELS),
+        _details("Functions of the edges", panels, is_open=True),
         _details("All edges in numbers", table),
     ]
 
