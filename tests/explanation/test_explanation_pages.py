@@ -114,6 +114,13 @@ class TestFigures:
         assert "Drawn are 12 of 13 edges" in page
         assert "Drawn are 3 of 13 outputs" in page
 
+    def test_long_names_leave_room(self):
+        found = KAN([1, 1]).explain(rows(1), input_names=["m" * 300], output_names=["$" * 300])
+        for figure in (found.plot(), found.plot_row(0), found.plot_network(0)):
+            figure.draw_without_rendering()
+        label = found.plot_row(0).axes[0].get_yticklabels()[0].get_text()
+        assert label.startswith("m" * 29 + "… = ")
+
     def test_a_row_is_marked_on_the_network(self):
         model, X = KAN([2, 3, 1]), rows(2)
         drawing = network_drawing(model, X, row=X[5])

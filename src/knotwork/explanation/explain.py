@@ -25,6 +25,9 @@ from .rows import numbers, read_rows
 
 Array = NDArray[np.float64]
 
+# Letters of a name in pictures; texts and tables have all of them.
+_LONGEST = 30
+
 
 @torch.no_grad()
 def explain(
@@ -80,8 +83,10 @@ def explain(
     rows, columns = read_rows(model, X)
     given_inputs = columns if input_names is None else input_names
     given_outputs = model.output_names if output_names is None else output_names
-    labels = tuple(drawn_names(given_inputs, model.input_count, "input_names", "x"))
-    output_labels = tuple(drawn_names(given_outputs, model.output_count, "output_names", "y"))
+    labels = tuple(drawn_names(_short(given_inputs), model.input_count, "input_names", "x"))
+    output_labels = tuple(
+        drawn_names(_short(given_outputs), model.output_count, "output_names", "y")
+    )
     names = _plain_names(given_inputs, model.input_count, "x")
     model = model.copy().requires_grad_(False)
     traces, outputs = model.trace(rows)
@@ -110,6 +115,14 @@ def explain(
         tolerance,
         statistics,
     )
+
+
+def _short(names: Sequence[str] | None) -> Sequence[str] | None:
+    """Return names that leave room for something else in a picture."""
+    if names is None or isinstance(names, str):
+        return names
+    texts = [str(name) for name in names]
+    return [text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…" for text in texts]
 
 
 def _plain_names(given: Sequence[str] | None, count: int, letter: str) -> tuple[str, ...]:
