@@ -60,6 +60,8 @@ def plot_inputs(explanation: Explanation) -> Figure:
         _draw_legend(figure, explanation, "outside lower center")
     else:
         words = f"change of {explanation.output_labels[0]}"
+        if text_width(words, TEXT) > 0.9 * figure.get_figheight():
+            words = "change of the output"
         figure.supylabel(words, fontsize=TEXT, color=INK)
     return figure
 
@@ -310,7 +312,8 @@ def plot_row(explanation: Explanation, row: RowExplanation, output: int) -> Figu
     if remainder is not None:
         labels.append("remainder")
         steps.append(remainder)
-    figure = new_figure(5.6, 1.3 + 0.34 * len(steps))
+    longest = max((text_width(label, TEXT) for label in labels), default=0.0)
+    figure = new_figure(4.4 + longest, 1.3 + 0.34 * len(steps))
     axes = figure.add_subplot()
     _waterfall(axes, float(row.base[output]), steps)
     axes.set_yticks(range(len(labels)), labels)
