@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -252,6 +253,37 @@ def test_plot_takes_all_columns_where_the_network_has_no_names(tmp_path, line, a
     )
     assert result.exit_code == 2
     assert "area.csv has 3 columns, but the network takes 2 inputs" in result.stderr
+
+
+# -- explain -----------------------------------------------------------------------------------
+
+
+def test_explain_prints_and_writes_a_page(saved, area, tmp_path):
+    page = tmp_path / "pages" / "area.html"
+    arguments = ["--data", area, "--target", "area", "--row", 3]
+    result = done("explain", saved, *arguments, "--out", page)
+    assert re.search(r"input +importance +area", result.stdout)
+    assert "prediction for row 3" in result.stdout
+    assert "What area depends on" in page.read_text(encoding="utf-8")
+    assert result.stderr == ""
+
+
+def test_explain_without_a_page_takes_two_rows_apart(saved, area):
+    assert done("explain", saved, "--data", area).stdout.count("prediction for row") == 2
+
+
+def test_explain_refuses_what_it_cannot_explain(saved, area, line, tmp_path):
+    cases = {
+        "there is no column 'short'": ["--data", line],
+        "row is 60, but there are 60 rows": ["--data", area, "--row", 60],
+        "must end in .html": ["--data", area, "--out", tmp_path / "page.txt"],
+        "Missing option '--data'": [],
+    }
+    for words, arguments in cases.items():
+        result = run("explain", saved, *arguments)
+        assert result.exit_code == 2
+        assert words in result.stderr
+    assert not list(tmp_path.glob("page*"))
 
 
 # -- demo --------------------------------------------------------------------------------------

@@ -86,9 +86,13 @@ class Edge:
 
         return plot_edge(self, X)
 
-    def __repr__(self) -> str:
-        where = f"Edge(l={self.l}, i={self.i}, j={self.j}"
+    @property
+    def form(self) -> str:
+        """What is on the edge: "absent", "spline", or its function with its constants."""
         if self.function is None or self.constants is None:
-            return f"{where}, {self.kind})"
+            return self.kind
         a, b, c = self.constants
-        return f"{where}, {c:.6g} * {self.function.name}({a:.6g} * x + {b:.6g}))"
+        return f"{c:.6g} * {self.function.name}({a:.6g} * x + {b:.6g})"
+
+    def __repr__(self) -> str:
+        return f"Edge(l={self.l}, i={self.i}, j={self.j}, {self.form})"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from .edges import Edge
+    from .explanation import Explanation
     from .functions import SymbolicFunction
     from .sparsity import Attribution, PruneReport
     from .symbolic import SnapReport, Suggestions
@@ -366,6 +367,15 @@ class KAN(Trainable):
         from .sparsity import attribute
 
         return attribute(self, X)
+
+    def explain(self, X: Any = None, **options: Any) -> Explanation:
+        """Say what inputs and edges do over X or the last fit's data, to be printed or drawn.
+
+        See `knotwork.explanation.explain` for options.
+        """
+        from .explanation import explain
+
+        return explain(self, X, **options)
 
     def prune(
         self,

@@ -7,6 +7,7 @@ hidden node the sum of what its edges score.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +17,7 @@ from ._checks import check_number
 from ._tables import Table, page_part
 from .layers import ABSENT
 from .network import KAN
-from .statistics import network_statistics
+from .statistics import LayerStatistics, network_statistics
 
 # What a notebook shows: so many inputs, and blocks in the longest bar.
 _MOST_SHOWN = 40
@@ -90,7 +91,6 @@ class PruneReport:
         return page_part(f"<p>{self}</p>")
 
 
-@torch.no_grad()
 def attribute(model: KAN, X: Tensor | None = None) -> Attribution:
     """Score the importance of inputs, nodes and edges.
 
@@ -104,8 +104,25 @@ def attribute(model: KAN, X: Tensor | None = None) -> Attribution:
     -------
     Attribution
     """
-    statistics = network_statistics(model, model.inputs_or_recent(X))
+    return attribution(model, network_statistics(model, model.inputs_or_recent(X)))
+
+
+@torch.no_grad()
+def attribution(
+    model: KAN, statistics: Sequence[LayerStatistics], output: int | None = None
+) -> Attribution:
+    """Score importance given every layer's statistics over the data.
+
+    Parameters
+    ----------
+    model : KAN
+    statistics : sequence of LayerStatistics
+    output : int, optional
+        Score what matters to this output alone; to all of them together if None.
+    """
     score = torch.ones(model.output_count, dtype=model.dtype, device=model.device)
+    if output is not None:
+        score = score * (torch.arange(model.output_count, device=model.device) == output)
     nodes, edges = [score], []
     for level in range(model.depth - 1, -1, -1):
         sums = score[model.nodes[level].owners()]

@@ -5,6 +5,7 @@ import warnings
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
@@ -148,6 +149,32 @@ def test_in_a_pipeline_with_set_output():
     pipeline.fit(frame, y)
     assert list(pipeline[-1].feature_names_in_) == ["a", "b", "c"]
     assert pipeline.score(frame, y) > 0.99
+
+
+def test_explanation_in_the_users_units():
+    frame = pd.DataFrame(10 + 5 * X, columns=["a", "b", "c"])
+    target = 100 + 40 * X[:, 0] - X[:, 1]
+    regressor = clone(REGRESSOR).fit(frame, target)
+    found = regressor.explain(frame)
+    assert found.input_names == ("a", "b", "c")
+    directions = [one.effects[0].direction for one in found.inputs]
+    assert directions == ["increasing", "decreasing", "no effect"]
+    row = found.row(0)
+    assert row.base[0] == pytest.approx(regressor.predict(frame).mean())
+    assert row.outputs[0] == pytest.approx(regressor.predict(frame)[0])
+    with pytest.raises(ValueError, match="feature names"):
+        regressor.explain(frame.rename(columns={"a": "d"}))
+
+
+def test_explanation_of_classes_is_in_log_odds():
+    two = clone(CLASSIFIER).fit(X, LABELS)
+    found = two.explain(X)
+    assert found.output_names == ("log-odds of out",)
+    np.testing.assert_allclose(found.predictions[:, 0], two.decision_function(X))
+    three = clone(CLASSIFIER).fit(*load_iris(return_X_y=True))
+    names = three.explain(load_iris().data).output_names
+    assert names == ("log-odds of 0", "log-odds of 1", "log-odds of 2")
+    assert two.explain(X, output_names=["z"]).output_names == ("z",)
 
 
 def test_search_and_inspection():

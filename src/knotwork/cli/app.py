@@ -17,6 +17,7 @@ from .. import __version__
 from .console import complain, warnings_as_notes
 from .demo import demo
 from .discover import discover
+from .explain import explain
 from .fit import fit
 from .info import info
 from .plot import plot
@@ -84,6 +85,7 @@ def app(settings: Settings, debug: bool) -> None:
 
 app.add_command(demo)
 app.add_command(discover)
+app.add_command(explain)
 app.add_command(fit)
 app.add_command(info)
 app.add_command(plot)

@@ -6,31 +6,22 @@ from html import escape
 
 import torch
 
-from .. import __version__
 from ..discovery import Discovery, Formula
 from ..discovery.result import front_table
 from ..discovery.verdict import FORMULA, NO_FORMULA
 from ..plotting import plot_network
-from ..plotting.saving import svg_text
+from ..plotting.page import page, picture
 from ..symbolic.export import quoted
 from .options import counted
 
 # From this share of the squared error on, a few rows are worth a remark.
 HALF = 0.5
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; margin: 2rem auto;
-       padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-.verdict { border-left: 6px solid #0072B2; background: #f4f8fb; padding: .6rem 1rem; }
-.verdict.none { border-color: #D55E00; background: #fdf5f0; }
+.verdict { border-left: 6px solid #0072B2; background: var(--good); padding: .6rem 1rem; }
+.verdict.none { border-color: #D55E00; background: var(--bad); }
 .formula { font: 1.15rem/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
-table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .3rem .7rem;
-       border-bottom: 1px solid #ddd; vertical-align: top; font-variant-numeric: tabular-nums; }
-tr.chosen { background: #fff6ee; } code { font-family: ui-monospace, monospace;
-       overflow-wrap: anywhere; }
-pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; } svg { width: 100%;
-       height: auto; margin-top: 1.5rem; }
-footer { color: #767676; margin-top: 3rem; font-size: .85rem; }
+tr.chosen { background: var(--marked); }
+code { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
 """
 
 
@@ -89,7 +80,7 @@ def html_report(found: Discovery, target: str, source: str, *, robust: bool = Fa
         "<h2>Front</h2>",
         f"<p>{_ABOUT_FRONT}</p>",
         front_table(found).html(),
-        svg_text(found.plot()),
+        picture(found.plot(), "The front, predictions, and the formula out of range"),
         _beyond(found),
         *_rivals(found, target),
         *_network(found, target),
@@ -109,13 +100,7 @@ def html_report(found: Discovery, target: str, source: str, *, robust: bool = Fa
             )
         ),
     ]
-    body = "\n".join(parts)
-    return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(target)} · knotwork</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f"{body}\n<footer>knotwork {escape(__version__)}</footer>\n</body>\n</html>"
-    )
+    return page(target, "\n".join(parts), _STYLE)
 
 
 def _story(found: Discovery, source: str) -> str:
@@ -167,7 +152,7 @@ def _network(found: Discovery, target: str) -> list[str]:
         input_names=found.network_scaling["inputs"],
         output_names=[target],
     )
-    return ["<h2>Network</h2>", f"<p>{text}</p>", svg_text(figure)]
+    return ["<h2>Network</h2>", f"<p>{text}</p>", picture(figure, "The network")]
 
 
 def _constants(formula: Formula) -> str:

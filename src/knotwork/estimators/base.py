@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import sympy
     from matplotlib.figure import Figure
 
+    from ..explanation import Explanation
+
 Array = NDArray[np.float64]
 
 # Gain in the logarithm of the evidence that a larger network must bring, "strong" in the words of
@@ -288,6 +290,28 @@ class KANEstimator(BaseEstimator, ABC):
         """
         check_is_fitted(self)
         return self.model_.plot(torch.tensor(checked(self, X, reset=False)), **options)
+
+    def explain(self, X: Any, **options: Any) -> Explanation:
+        """Say what inputs and edges do over the rows of X, in your units.
+
+        Parameters
+        ----------
+        X : array-like of shape (rows, inputs)
+        **options
+            Of `knotwork.explanation.explain`.
+
+        Returns
+        -------
+        Explanation
+            Of a classifier the log-odds: of the second class of two, or of every class.
+        """
+        check_is_fitted(self)
+        rows = checked(self, X, reset=False)
+        return self.model_.explain(rows, **{"output_names": self._output_names(), **options})
+
+    def _output_names(self) -> list[str] | None:
+        """Return what the network's outputs are called, None for no names."""
+        return None
 
     # -- persistence -----------------------------------------------------------------------------
 

@@ -277,6 +277,10 @@ class KANClassifier(ClassifierMixin, KANEstimator):
     def _target_units(self, y: Array, weights: Array) -> Standard:
         return Standard.unit(1)
 
+    def _output_names(self) -> list[str]:
+        classes = self.classes_[1:] if len(self.classes_) == 2 else self.classes_
+        return [f"log-odds of {label}" for label in classes]
+
     def decision_function(self, X: Any) -> Array:
         """Return log-odds: shape (rows,) for two classes, otherwise (rows, classes)."""
         outputs = self._outputs(X)

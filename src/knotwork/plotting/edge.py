@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..edges import Edge
+from .density import histogram
 from .labels import function_form
 from .network_drawing import input_name, rows_or_recent
 from .style import BLUE, GREY, INK, TEXT, VERMILLION, Array, differ, new_figure, style_axes
@@ -19,7 +20,6 @@ from .style import BLUE, GREY, INK, TEXT, VERMILLION, Array, differ, new_figure,
 _CURVE_POINTS = 401
 # How far beyond the data the function is shown, as a share of the data's range.
 _BEYOND = 0.15
-_MOST_BINS = 60
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,6 @@ class EdgeDrawing:
     symbolic: bool
 
 
-@torch.no_grad()
 def edge_drawing(edge: Edge, X: Tensor | None = None) -> EdgeDrawing:
     """Gather what the picture of an edge shows.
 
@@ -62,17 +61,30 @@ def edge_drawing(edge: Edge, X: Tensor | None = None) -> EdgeDrawing:
     X : Tensor of shape (rows, inputs of the network), optional
         What the network was last fitted to if None.
     """
-    inputs = edge.inputs(rows_or_recent(edge.model, X))
+    return drawing_over(
+        edge,
+        edge.inputs(rows_or_recent(edge.model, X)),
+        input_name(edge.model, edge.i) if edge.l == 0 else f"node {edge.i} of layer {edge.l}",
+    )
+
+
+@torch.no_grad()
+def drawing_over(edge: Edge, inputs: Tensor, name: str) -> EdgeDrawing:
+    """Gather what the picture of an edge shows, given what reaches it and the name of that.
+
+    Parameters
+    ----------
+    edge : Edge
+    inputs : Tensor of shape (rows,)
+    name : str
+    """
     data = inputs.double().cpu().numpy()
     low, high = float(data.min()), float(data.max())
     layer = edge.model.layer(edge.l)
     start, end = _shown_range(edge, low, high)
     even = torch.linspace(start, end, _CURVE_POINTS, dtype=inputs.dtype, device=inputs.device)
     x = torch.cat([even, torch.stack([inputs.min(), inputs.max()])]).sort().values
-    # An odd number, so that a single value has a bin around it.
-    count = 1 | min(_MOST_BINS, max(10, int(len(data) ** 0.5)))
-    span = (low, high) if differ(low, high) else (start, end)
-    density, bins = np.histogram(data, count, span, density=True)
+    bins, density = histogram(data, (low, high) if differ(low, high) else (start, end))
     breaks = layer.knots[edge.i, layer.k : -layer.k].double().cpu().numpy()
     return EdgeDrawing(
         x.double().cpu().numpy(),
@@ -83,7 +95,7 @@ def edge_drawing(edge: Edge, X: Tensor | None = None) -> EdgeDrawing:
         bins,
         density,
         f"Edge ({edge.l}, {edge.i}, {edge.j}): {_form(edge)}",
-        input_name(edge.model, edge.i) if edge.l == 0 else f"node {edge.i} of layer {edge.l}",
+        name,
         edge.function is not None,
     )
 

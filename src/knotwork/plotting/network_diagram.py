@@ -47,6 +47,7 @@ def plot_network(
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     threshold: float = 0.0,
+    row: Tensor | None = None,
 ) -> Figure:
     """Draw a network with the function of every edge, inputs at the bottom, outputs at the top.
 
@@ -65,6 +66,8 @@ def plot_network(
         By default those of the data, else $x_1$, $x_2$, ... and $y$.
     threshold : float
         Edges that score lower are left out, see `knotwork.sparsity.attribute`.
+    row : Tensor of shape (inputs,), optional
+        A dot on every function says where this row lies.
 
     Returns
     -------
@@ -81,7 +84,12 @@ def plot_network(
     2
     """
     drawing = network_drawing(
-        model, X, input_names=input_names, output_names=output_names, threshold=threshold
+        model,
+        X,
+        input_names=input_names,
+        output_names=output_names,
+        threshold=threshold,
+        row=row,
     )
     return _render(drawing, title)
 
@@ -174,7 +182,7 @@ def _draw_edge(axes: Axes, edge: DrawnEdge) -> None:
             va="center",
             zorder=4,
         )
-    x, y = _curve_in_box(edge, strip)
+    x, y = _in_box(edge, edge.x, edge.y, strip)
     is_point = not differ(edge.x[0], edge.x[-1])
     axes.add_line(
         Line2D(
@@ -190,26 +198,42 @@ def _draw_edge(axes: Axes, edge: DrawnEdge) -> None:
             gid=f"curve-{key}",
         )
     )
+    if edge.mark is not None:
+        x, y = edge.mark
+        axes.plot(
+            *_in_box(edge, np.array([x]), np.array([y]), strip),
+            marker="o",
+            markersize=5.5,
+            markerfacecolor="white",
+            markeredgecolor=_faded(INK, edge.shade),
+            markeredgewidth=1.4,
+            zorder=4,
+            gid=f"mark-{key}",
+        )
 
 
-def _curve_in_box(edge: DrawnEdge, strip: float) -> tuple[Array, Array]:
-    """Scale an edge's curve to its inset; a function that does not vary is a line half-way up."""
+def _in_box(edge: DrawnEdge, x: Array, y: Array, strip: float) -> tuple[Array, Array]:
+    """Scale points to an edge's inset; on a function that does not vary they are half-way up."""
     box = edge.box
     return (
-        box.left + box.width * _scaled(edge.x),
-        box.bottom + (box.height - strip) * _scaled(edge.y),
+        box.left + box.width * _scaled(x, edge.x),
+        box.bottom + (box.height - strip) * _scaled(y, edge.y),
     )
 
 
-def _scaled(values: Array) -> Array:
-    """Bring values to the range of 0 to 1 less the padding; 0.5 if they do not differ."""
-    finite = values[np.isfinite(values)]
+def _scaled(values: Array, curve: Array) -> Array:
+    """Bring the range of a curve to that of 0 to 1 less the padding; 0.5 if it does not vary.
+
+    What lies beyond the range is put to its end.
+    """
+    finite = curve[np.isfinite(curve)]
     if len(finite) == 0:
         return np.full_like(values, np.nan)
     low, high = float(finite.min()), float(finite.max())
     if not differ(low, high):
         return np.full_like(values, 0.5)
-    return _PADDING + (1 - 2 * _PADDING) * (values - low) / (high - low)
+    share = ((values - low) / (high - low)).clip(0, 1)
+    return _PADDING + (1 - 2 * _PADDING) * share
 
 
 def _faded(colour: str, shade: float) -> tuple[float, float, float]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from .. import splines
 from .._checks import check_number
 from ..layers import ABSENT, KANLayer
-from ..network import KAN
+from ..network import KAN, LayerTrace
 from ..nodes import Nodes
 from ..sparsity import Attribution, attribute
 from .labels import drawable, widest_word
@@ -80,6 +80,8 @@ class DrawnEdge:
         Where its inset is.
     route : pair of tuples of Point
         The lines to the inset and on from there.
+    mark : pair of float, or None
+        Where the row to be marked lies on the function.
     """
 
     l: int
@@ -92,6 +94,7 @@ class DrawnEdge:
     y: Array
     box: Box
     route: tuple[tuple[Point, ...], tuple[Point, ...]]
+    mark: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,7 @@ def network_drawing(
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     threshold: float = 0.0,
+    row: Tensor | None = None,
 ) -> NetworkDrawing:
     """Gather what a diagram of the network shows.
 
@@ -132,15 +136,20 @@ def network_drawing(
         By default those of the data, else $x_1$, $x_2$, ... and $y$.
     threshold : float
         Edges with a lower score are left out; absent edges always are.
+    row : Tensor of shape (inputs,), optional
+        To be marked on every function.
     """
     x = rows_or_recent(model, X)
     check_number(threshold, "threshold", low=0)
     names = (
-        _names(_given(input_names, model.input_names), model.input_count, "input_names", "x"),
-        _names(_given(output_names, model.output_names), model.output_count, "output_names", "y"),
+        drawn_names(_given(input_names, model.input_names), model.input_count, "input_names", "x"),
+        drawn_names(
+            _given(output_names, model.output_names), model.output_count, "output_names", "y"
+        ),
     )
     scores = attribute(model, x)
     traces, _ = model.trace(x)
+    marked = [None] * model.depth if row is None else model.trace(row[None])[0]
     shown = [
         (model.layer(index).kind != ABSENT) & ~(edges < threshold)
         for index, edges in enumerate(scores.edges)
@@ -150,8 +159,8 @@ def network_drawing(
     layout = arrange(levels, fans, _name_widths(levels, *names))
     edges = [
         edge
-        for index, trace in enumerate(traces)
-        for edge in _layer_edges(model.layer(index), index, trace.inputs, scores, layout)
+        for index, (trace, mark) in enumerate(zip(traces, marked, strict=True))
+        for edge in _layer_edges(model.layer(index), index, trace.inputs, scores, layout, mark)
     ]
     shades = [_shades(nodes).tolist() for nodes in scores.nodes]
     nodes = _drawn_nodes(levels, layout, names, shades)
@@ -194,7 +203,7 @@ def spread_rows(model: KAN, count: int) -> Tensor:
 
 def input_name(model: KAN, i: int) -> str:
     """Return the name of an input as pictures show it."""
-    return _names(model.input_names, model.input_count, "input_names", "x")[i]
+    return drawn_names(model.input_names, model.input_count, "input_names", "x")[i]
 
 
 def _given(
@@ -203,7 +212,14 @@ def _given(
     return names_of_model if names is None else names
 
 
-def _names(given: Sequence[str] | None, count: int, argument: str, letter: str) -> list[str]:
+def drawn_names(given: Sequence[str] | None, count: int, argument: str, letter: str) -> list[str]:
+    """Return names as pictures show them, $x_1$, $x_2$ and so on where none are given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `given` is no list of so many names.
+    """
     if given is None:
         if letter == "y" and count == 1:
             return ["$y$"]
@@ -229,19 +245,28 @@ def _name_widths(
 
 
 def _layer_edges(
-    layer: KANLayer, index: int, inputs: Tensor, scores: Attribution, layout: Layout
+    layer: KANLayer,
+    index: int,
+    inputs: Tensor,
+    scores: Attribution,
+    layout: Layout,
+    marked: LayerTrace | None,
 ) -> list[DrawnEdge]:
     share = torch.linspace(0, 1, _CURVE_POINTS, dtype=inputs.dtype, device=inputs.device)[:, None]
     x = inputs.amin(dim=0) * (1 - share) + inputs.amax(dim=0) * share
     y = layer.edge_values(x).double().cpu().numpy()
     x = x.double().cpu().numpy()
     score, shade = scores.edges[index], _shades(scores.edges[index])
+    heights = None if marked is None else layer.edge_values(marked.inputs)[0]
     edges = list[DrawnEdge]()
     for key, box in layout.boxes.items():
         if key[0] != index:
             continue
         _, i, j = key
         function = layer.function_at(i, j)
+        mark = None
+        if marked is not None and heights is not None:
+            mark = float(marked.inputs[0, i]), float(heights[i, j])
         edges.append(
             DrawnEdge(
                 index,
@@ -254,6 +279,7 @@ def _layer_edges(
                 y[:, i, j],
                 box,
                 layout.routes[key],
+                mark,
             )
         )
     return edges
