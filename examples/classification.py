@@ -1,0 +1,26 @@
+"""
+Classification: two moons
+=========================
+
+``KANClassifier`` is a scikit-learn estimator that has to be told nothing. Its log-odds are a sum
+of curves, one of each input, where that is enough: so the border between two classes is a formula.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn import datasets, model_selection
+
+from knotwork import KANClassifier
+
+X, y = datasets.make_moons(400, noise=0.15, random_state=0)
+X, X_test, y, y_test = model_selection.train_test_split(X, y, random_state=0)
+model = KANClassifier().fit(X, y)
+print(f"accuracy on {len(y_test)} new points: {model.score(X_test, y_test):.2f}")
+print("log-odds =", model.symbolic_formula(X, lib=["x", "x^2", "sin", "tanh"])[0][0].n(3))
+
+figure = Figure(figsize=(6, 4), layout="constrained")
+axes = figure.subplots()
+a, b = np.meshgrid(np.linspace(-1.6, 2.6, 200), np.linspace(-1.1, 1.6, 200))
+odds = model.predict_proba(np.column_stack([a.ravel(), b.ravel()]))[:, 1].reshape(a.shape)

@@ -1,0 +1,34 @@
+"""
+Training options: three methods and one task
+============================================
+
+Levenberg-Marquardt is the default for least squares: it solves for all splines at once. L-BFGS
+takes any loss, and Adam goes through mini-batches. Steps of the three differ in length, so here
+each loss is drawn over the time it took.
+"""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from knotwork import KAN, create_dataset
+
+dataset = create_dataset(lambda x: (4 * x[:, 0]).sin() * x[:, 1].exp(), train_num=500)
+fits = {
+    "Levenberg-Marquardt": {"opt": "LM", "steps": 60},
+    "L-BFGS": {"opt": "LBFGS", "steps": 30},
+    "Adam": {"opt": "Adam", "lr": 0.01, "steps": 500},
+    "Adam, batches of 50": {"opt": "Adam", "lr": 0.01, "batch_size": 50, "steps": 500},
+}
+figure = Figure(figsize=(6.5, 4), layout="constrained")
+axes = figure.subplots()
+for name, options in fits.items():
+    history = KAN([2, 4, 1]).fit(dataset, **options)
+    axes.loglog(history.seconds[1:], history.test_loss[1:], label=name)
+    print(f"{name}: test RMSE {min(history.test_loss):.0e}")
+axes.set(xlabel="seconds", ylabel="test RMSE")
+axes.legend(frameon=False)
+
+out = Path(__file__).parents[1] / "out" / "examples"
+out.mkdir(parents=True, exist_ok=True)
+figure.savefig(out / "training_options.png")
