@@ -16,7 +16,7 @@ from knotwork.plotting import plot_networks
 dataset = create_dataset(
     lambda x: torch.exp(torch.sin(torch.pi * x[:, 0]) + x[:, 1] ** 2), n_var=3, noise=0.01
 )
-model = KAN([3, 4, 1])
+model = KAN([3, 3, 1])
 model.fit(dataset, lamb=1e-2)
 pruned = model.prune()
 print(pruned.prune_report)

@@ -18,7 +18,7 @@ dataset = create_dataset(
     lambda x: torch.exp(torch.sin(torch.pi * x[:, 0]) + x[:, 1] ** 2), train_num=300, noise=0.02
 )
 models = {}
-for lamb in (0, 0.01, 1):
+for lamb in (0, 0.003, 0.3):
     model = KAN([2, 3, 1])
     history = model.fit(dataset, lamb=lamb)
     model = models[f"lamb = {lamb}"] = model.prune()
