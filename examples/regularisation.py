@@ -4,7 +4,7 @@ Regularisation: how much structure is asked for
 
 ``lamb`` weighs the number of edges against the error. Without it every edge does something, and
 nobody can say what; with too much of it the network no longer fits. In between is the structure of
-the data: of the function behind it, three edges.
+the data, here three edges.
 """
 
 from pathlib import Path
