@@ -22,24 +22,21 @@ model.fit(dataset, steps=20)
 # ``trace`` tells what goes through the network: here what the hidden node makes of three rows.
 
 x, y = dataset["test_input"], dataset["test_label"][:, 0]
-traces, prediction = model.trace(x)
+traces, _ = model.trace(x)
 print("hidden node:", traces[1].inputs[:3, 0].detach().numpy().round(2))
 
 # %%
 # ``values`` evaluates an edge anywhere, and ``inputs`` are the numbers that reach it.
 
-parts = {
-    "sin(3x₁)": ((0, 0, 0), torch.sin(3 * x[:, 0])),
-    "x₂²": ((0, 1, 0), x[:, 1] ** 2),
-    "exp": ((1, 0, 0), y),
-}
+sine, square = (3 * x[:, 0]).sin(), x[:, 1] ** 2
+parts = {"sin(3x₁)": ((0, 0, 0), sine), "x₂²": ((0, 1, 0), square), "exp": ((1, 0, 0), y)}
 figure = Figure(figsize=(10, 3), layout="constrained")
 for axes, (name, (key, part)) in zip(figure.subplots(1, 3), parts.items(), strict=True):
-    at = model[key].inputs(x).sort()
-    values, part = model[key].values(at.values), part[at.indices]
+    at, order = model[key].inputs(x).sort()
+    values, part = model[key].values(at), part[order]
     print(f"edge {key} against {name}: R^2 = {np.corrcoef(values, part)[0, 1] ** 2:.3f}")
-    axes.plot(at.values, values, linewidth=4, alpha=0.4, label=f"edge {key}")
-    axes.plot(at.values, np.poly1d(np.polyfit(part, values, 1))(part), "k--", label=name)
+    axes.plot(at, values, linewidth=4, alpha=0.4, label=f"edge {key}")
+    axes.plot(at, np.poly1d(np.polyfit(part, values, 1))(part), "k--", label=name)
     axes.set(xlabel="what reaches the edge", ylabel="output")
     axes.legend(frameon=False)
 

@@ -22,7 +22,7 @@ for name, importance in zip(X.columns, model.attribute().inputs.tolist(), strict
     print(f"{name:<4} {importance:.2f}")
 
 # %%
-# A linear model is a yardstick that every other should be held against, and here it is hard to beat.
+# A linear model is a yardstick for every other, and here it is hard to beat.
 
 ours = model(torch.tensor(X_test.to_numpy())).detach()
 theirs = linear_model.LinearRegression().fit(X, y).predict(X_test)

@@ -21,7 +21,7 @@ model = model.prune()
 model.train(dataset, opt="LBFGS", steps=50)
 
 # %%
-# Three splines are left. Each is compared with a library of functions, in the context of the others.
+# Three splines are left. Each becomes a function of a library, chosen in the context of the others.
 
 model.auto_symbolic(lib=["x", "x^2", "x^3", "x^4", "exp", "log", "sqrt", "sin", "abs"])
 model.train(dataset, opt="LBFGS", steps=50)

@@ -19,7 +19,7 @@ out = Path(__file__).parents[1] / "out" / "examples"
 out.mkdir(parents=True, exist_ok=True)
 
 # %%
-# Names, formulas in them too, and a title are yours to choose; edges below a threshold are left out.
+# Names, with formulas in them too, and a title are yours to choose; weak edges can be left out.
 
 names = ["$r \\cos\\varphi$", "$r \\sin\\varphi$", "height"]
 options = {"input_names": names, "output_names": ["distance"], "threshold": 0.03}

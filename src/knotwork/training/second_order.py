@@ -20,8 +20,8 @@ _MISLED = 4.0
 _STEPS_TO_ARRIVE = 5
 # Times that smoothness is chosen between two changes of grid.
 _MOST_CHOICES = 8
-# Steps in which the sparsity penalty finds its edges. Smoothness chosen while most of them are still
-# there, on a linearised problem that will not last, drives the fit far away.
+# Steps in which the sparsity penalty finds its edges. Smoothness that is chosen while most of them
+# are still there, on a linearised problem that will not last, drives the fit far away.
 _STEPS_TO_SPARSE = 10
 # Steps between renewals of the adaptive penalty's weights.
 _RENEWAL_STEPS = 2
@@ -54,7 +54,7 @@ class LevenbergMarquardtMethod(Method):
         self._chosen_at = 0
         self._arriving = False
         self._before = self._problem.read()
-        # With a sparsity penalty the objective has no roughness in it: it can be compared throughout.
+        # With a sparsity penalty the objective is without roughness and can be compared throughout.
         self.era += not self._weights.lamb
 
     def _new_solver(self) -> LevenbergMarquardt:
