@@ -302,7 +302,7 @@ def test_with_noise_and_a_sparsity_penalty_the_best_of_all_steps_is_kept_though_
     rows = create_dataset(
         lambda x: torch.exp(torch.sin(torch.pi * x[:, 0]) + x[:, 1] ** 2), train_num=300, noise=0.02
     )
-    history = KAN([2, 3, 1]).fit(rows, lamb=0.01, steps=20)
+    history = KAN([2, 3, 1]).fit(rows, lamb=0.01)
     variance = float(rows["train_label"].var(correction=0))
     objectives = [
         loss**2 / variance + penalty
