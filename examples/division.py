@@ -1,4 +1,10 @@
-"""A division from additions and functions of one number: x1 / x2 = exp(log x1 - log x2)."""
+"""
+Division out of additions
+=========================
+
+Nodes of a network only add. It divides all the same, as on a slide rule: x₁ / x₂ is
+exp(log x₁ - log x₂), and that is what the three edges become.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,10 @@
-"""Kepler's third law from eight planets: the period of an orbit against its size."""
+"""
+Kepler's third law, from eight planets
+======================================
+
+How long a planet takes around the Sun depends on the size of its orbit alone. Eight rows are few,
+so the network is the smallest there is: one input, one output, a single curve.
+"""
 
 from pathlib import Path
 
@@ -7,7 +13,6 @@ from knotwork import KAN, read_table
 root = Path(__file__).parents[1]
 table = read_table(root / "examples/data/kepler.csv", target="period_years")
 
-# One input and one output without hidden nodes: a single curve, of no more numbers than rows.
 model = KAN([1, 1], grid=3)
 model.fit(table.dataset(test_fraction=0))
 model.auto_symbolic(lib=["x", "x^2", "x^3", "x^1.5", "1/x", "sqrt", "log", "exp"])

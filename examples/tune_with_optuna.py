@@ -1,4 +1,10 @@
-"""Optuna chooses hidden nodes, grid and penalty by the error on rows kept aside."""
+"""
+Tuning with Optuna
+==================
+
+The width, the grid and the penalty of a network are yours to choose, or a tuner's: Optuna looks
+for those with the least error on rows kept aside.
+"""
 
 from pathlib import Path
 

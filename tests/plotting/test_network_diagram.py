@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from knotwork import functions
 from knotwork.edges import Edge
 from knotwork.network import KAN
-from knotwork.plotting import NetworkDrawing, network_drawing, plot_network
+from knotwork.plotting import NetworkDrawing, network_drawing, plot_network, plot_networks
 from knotwork.plotting.labels import function_form, function_label
 
 WIDTHS = [
@@ -293,3 +293,30 @@ def test_function_forms(form, expected):
 
 def test_function_labels():
     assert [function_label(n) for n in ("x", "1/x", "sqrt")] == ["$x$", "$1/x$", "sqrt"]
+
+
+def test_networks_stand_side_by_side_as_each_is_drawn_by_itself():
+    X = rows(2)
+    models = {"Wide": KAN([2, 5, 1]), "Symbolic": symbolic_network()}
+    figure = plot_networks(models, X, output_names=["area"])
+    alone = [plot_network(m, X, title=t, output_names=["area"]) for t, m in models.items()]
+    assert figure.get_figwidth() == pytest.approx(sum(one.get_figwidth() for one in alone))
+    assert figure.get_figheight() == max(one.get_figheight() for one in alone)
+    figure.draw_without_rendering()
+    for axes, one in zip(figure.axes, alone, strict=True):
+        assert [text.get_text() for text in axes.texts] == texts(one)
+        assert len(axes.patches) == len(one.axes[0].patches)
+        # An inch of the figure is an inch of the diagram, both ways.
+        inch = axes.transData.transform((1, 1)) - axes.transData.transform((0, 0))
+        assert inch == pytest.approx([figure.dpi, figure.dpi])
+        assert figure.bbox.x0 <= axes.bbox.x0
+        assert axes.bbox.x1 <= figure.bbox.x1 + 1e-6
+    left, right = (axes.bbox for axes in figure.axes)
+    assert left.x1 == pytest.approx(right.x0)
+    titles = [axes.texts[-1].get_window_extent() for axes in figure.axes]
+    assert titles[0].y1 == pytest.approx(titles[1].y1, abs=2)
+
+
+def test_no_networks_are_no_picture():
+    with pytest.raises(ValueError, match=r"models is empty: give at least one network"):
+        plot_networks({})

@@ -296,3 +296,18 @@ def test_fit_as_a_function_and_train_are_the_same() -> None:
     models[2].train(data(), steps=3)
     assert same(state(models[0]), state(models[1]))
     assert same(state(models[0]), state(models[2]))
+
+
+def test_with_noise_and_a_sparsity_penalty_the_best_of_all_steps_is_kept_though_grids_move():
+    rows = create_dataset(
+        lambda x: torch.exp(torch.sin(torch.pi * x[:, 0]) + x[:, 1] ** 2), train_num=300, noise=0.02
+    )
+    history = KAN([2, 3, 1]).fit(rows, lamb=0.01)
+    variance = float(rows["train_label"].var(correction=0))
+    objectives = [
+        loss**2 / variance + penalty
+        for loss, penalty in zip(history.train_loss, history.penalty, strict=True)
+    ]
+    kept = history.steps.index(history.best_step)
+    assert objectives[kept] == pytest.approx(min(objectives))
+    assert history.train_loss[kept] < 0.2 * variance**0.5

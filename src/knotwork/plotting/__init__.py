@@ -15,6 +15,7 @@ from .interpolation import InterpolationDrawing as InterpolationDrawing
 from .interpolation import interpolation_drawing as interpolation_drawing
 from .interpolation import plot_interpolation as plot_interpolation
 from .network_diagram import plot_network as plot_network
+from .network_diagram import plot_networks as plot_networks
 from .network_drawing import DrawnEdge as DrawnEdge
 from .network_drawing import DrawnNode as DrawnNode
 from .network_drawing import NetworkDrawing as NetworkDrawing

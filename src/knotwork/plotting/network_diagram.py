@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -91,51 +92,139 @@ def plot_network(
         threshold=threshold,
         row=row,
     )
-    return _render(drawing, title)
+    return _side_by_side([_Page.of(drawing, title)])
 
 
-def _render(drawing: NetworkDrawing, title: str | None) -> Figure:
-    names = {
-        node: wrapped(node.name, TITLE, node.room - _NAME_GAP)
-        for node in drawing.nodes
-        if node.name
-    }
-    lines = {
-        level: max(name.count("\n") + 1 for node, name in names.items() if node.level == level)
-        for level in {node.level for node in names}
-    }
-    below = _MARGIN + _NAME_DISTANCE + lines[0] * _LINE_HEIGHT
-    above = _MARGIN + _NAME_DISTANCE + lines[max(lines)] * _LINE_HEIGHT
-    width = max(drawing.width, _LEAST_WIDTH)
-    heading = ""
-    if title:
-        heading = wrapped(title, TITLE, width)
-        width = max(width, text_width(max(heading.split("\n"), key=len), TITLE))
-        above += (heading.count("\n") + 1) * _LINE_HEIGHT + 0.1
-    side = _MARGIN + (width - drawing.width) / 2
-    size = (drawing.width + 2 * side, drawing.height + below + above)
+def plot_networks(
+    models: Mapping[str, KAN],
+    X: Tensor | None = None,
+    *,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    threshold: float = 0.0,
+) -> Figure:
+    """Draw networks side by side, as one before and after it is pruned.
 
-    figure = Figure(figsize=size, facecolor="white")
-    axes = figure.add_axes((0, 0, 1, 1))
+    Parameters
+    ----------
+    models : mapping of str to KAN
+        Networks by the titles to draw above them, from left to right.
+    X, input_names, output_names, threshold
+        As for `plot_network`, of every network.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        If there are no networks, or one of them cannot be drawn.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from knotwork.network import KAN
+    >>> X = torch.rand(50, 2, dtype=torch.float64)
+    >>> figure = plot_networks({"wide": KAN([2, 5, 1]), "narrow": KAN([2, 1, 1])}, X)
+    >>> [len(axes.patches) for axes in figure.axes]  # insets
+    [15, 3]
+    """
+    if not models:
+        raise ValueError("models is empty: give at least one network, as {'trained': model}.")
+    return _side_by_side(
+        [
+            _Page.of(
+                network_drawing(
+                    model,
+                    X,
+                    input_names=input_names,
+                    output_names=output_names,
+                    threshold=threshold,
+                ),
+                title,
+            )
+            for title, model in models.items()
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class _Page:
+    """A diagram with its wrapped names and title, and its margins; lengths are in inches."""
+
+    drawing: NetworkDrawing
+    names: dict[DrawnNode, str]
+    heading: str
+    side: float
+    below: float
+    above: float
+
+    @classmethod
+    def of(cls, drawing: NetworkDrawing, title: str | None) -> _Page:
+        names = {
+            node: wrapped(node.name, TITLE, node.room - _NAME_GAP)
+            for node in drawing.nodes
+            if node.name
+        }
+        lines = {
+            level: max(name.count("\n") + 1 for node, name in names.items() if node.level == level)
+            for level in {node.level for node in names}
+        }
+        below = _MARGIN + _NAME_DISTANCE + lines[0] * _LINE_HEIGHT
+        above = _MARGIN + _NAME_DISTANCE + lines[max(lines)] * _LINE_HEIGHT
+        width = max(drawing.width, _LEAST_WIDTH)
+        heading = ""
+        if title:
+            heading = wrapped(title, TITLE, width)
+            width = max(width, text_width(max(heading.split("\n"), key=len), TITLE))
+            above += (heading.count("\n") + 1) * _LINE_HEIGHT + 0.1
+        side = _MARGIN + (width - drawing.width) / 2
+        return cls(drawing, names, heading, side, below, above)
+
+    @property
+    def width(self) -> float:
+        return self.drawing.width + 2 * self.side
+
+    @property
+    def height(self) -> float:
+        return self.drawing.height + self.below + self.above
+
+
+def _side_by_side(pages: Sequence[_Page]) -> Figure:
+    width = sum(page.width for page in pages)
+    height = max(page.height for page in pages)
+    figure = Figure(figsize=(width, height), facecolor="white")
+    left = 0.0
+    for page in pages:
+        axes = figure.add_axes((left / width, 0, page.width / width, 1))
+        _draw_page(axes, page, height)
+        left += page.width
+    return figure
+
+
+def _draw_page(axes: Axes, page: _Page, height: float) -> None:
+    """Draw a diagram half-way up a page of this height, with its title at the top."""
+    drawing, extra = page.drawing, (height - page.height) / 2
+    top = drawing.height + page.above + extra
     axes.set_axis_off()
-    axes.set_xlim(-side, drawing.width + side)
-    axes.set_ylim(-below, drawing.height + above)
+    axes.set_xlim(-page.side, drawing.width + page.side)
+    axes.set_ylim(-page.below - extra, top)
     for edge in drawing.edges:
         _draw_edge(axes, edge)
     _draw_links(axes, drawing.nodes)
     for node in drawing.nodes:
-        _draw_node(axes, node, names.get(node, ""))
-    if heading:
+        _draw_node(axes, node, page.names.get(node, ""))
+    if page.heading:
         axes.text(
             drawing.width / 2,
-            drawing.height + above - _MARGIN,
-            heading,
+            top - _MARGIN,
+            page.heading,
             fontsize=TITLE,
             color=INK,
             ha="center",
             va="top",
         )
-    return figure
 
 
 def _draw_edge(axes: Axes, edge: DrawnEdge) -> None:

@@ -20,6 +20,9 @@ _MISLED = 4.0
 _STEPS_TO_ARRIVE = 5
 # Times that smoothness is chosen between two changes of grid.
 _MOST_CHOICES = 8
+# Steps in which the sparsity penalty finds its edges. Smoothness that is chosen while most of them
+# are still there, on a linearised problem that will not last, drives the fit far away.
+_STEPS_TO_SPARSE = 10
 # Steps between renewals of the adaptive penalty's weights.
 _RENEWAL_STEPS = 2
 
@@ -51,7 +54,8 @@ class LevenbergMarquardtMethod(Method):
         self._chosen_at = 0
         self._arriving = False
         self._before = self._problem.read()
-        self.era += 1
+        # With a sparsity penalty the objective is without roughness and can be compared throughout.
+        self.era += not self._weights.lamb
 
     def _new_solver(self) -> LevenbergMarquardt:
         trainable = self._problem.parameters.trainable()
@@ -80,7 +84,8 @@ class LevenbergMarquardtMethod(Method):
     def step(self) -> str:
         """Take one damped Gauss-Newton step."""
         renewed = self._weights.lamb or self._weights.smoothness
-        if self._smooths and self._steps in SMOOTHING_STEPS:
+        early = self._weights.lamb and self._steps < _STEPS_TO_SPARSE
+        if self._smooths and self._steps in SMOOTHING_STEPS and not early:
             self._smooth()
         elif renewed and self._steps % _RENEWAL_STEPS == 0:
             self._penalise()
