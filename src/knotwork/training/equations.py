@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from .._checks import check_integer, check_number
-from .._threads import SMALL_WORK, one_thread
+from .._threads import one_thread
 from ..network import KAN
 from .batches import CHUNK_ROWS, block_rows
 from .course import Callback, Course, Evaluation
@@ -33,6 +33,10 @@ from .options import MOST_SECOND_ORDER_PARAMETERS
 from .second_order import DenseLevenbergMarquardt
 from .start import is_fresh
 
+# Entries of a Jacobian below which a second thread costs more than it gains: what forms it are
+# many small operations.
+_SMALL_JACOBIAN = 5_000_000
+# Steps between looks at whether the knots still fit, and the share of the steps with such looks.
 _GRID_STEPS = 4
 _GRID_SHARE = 0.5
 
@@ -156,7 +160,7 @@ def fit_equations(
                 stacklevel=2,
             )
         try:
-            with one_thread(numbers * problem.size <= SMALL_WORK):
+            with one_thread(numbers * problem.size <= _SMALL_JACOBIAN):
                 course = _EquationCourse(problem, steps, update_grid)
                 history = course.run(callbacks, show, delay=progress is None)
         finally:
