@@ -36,8 +36,8 @@ def poisson(u, x):
 random = torch.Generator().manual_seed(0)
 inside = 2 * torch.rand(1000, 2, generator=random, dtype=torch.float64) - 1
 side = torch.linspace(-1, 1, 32, dtype=torch.float64)
-edge = torch.cat([torch.cartesian_prod(side, side[[0, -1]])] * 2)
-edge[len(edge) // 2 :] = edge[len(edge) // 2 :].flip(1)
+ends = torch.cartesian_prod(side, side[[0, -1]])
+edge = torch.cat([ends, ends.flip(1)])
 equations = [Equation(poisson, inside, weight=0.01), Equation(lambda u, x: u(x), edge)]
 
 # %%
@@ -93,7 +93,7 @@ with torch.no_grad():
             vmax=most,
         )
         figure.colorbar(picture, ax=panel, shrink=0.85)
-        panel.set(title=title, xlabel="x", ylabel="y")
+        panel.set(title=title, xlabel="x", ylabel="y", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
 for name, curve in curves.items():
     axes[3].semilogy(range(1, len(curve) + 1), curve, label=name)
 axes[3].set(title="relative L2 error", xlabel="step of Levenberg-Marquardt")
