@@ -56,7 +56,8 @@ class ModuleParameters:
             return result, result
 
         by_name, values = vmap(jacrev(of_row, has_aux=True), in_dims=(None, 0))(parameters, rows)
-        columns = [by_name[name].flatten(2) for name in parameters]
+        # Not flatten(2), which a parameter that is a single number has no dimension for.
+        columns = [by_name[name].reshape(*values.shape, -1) for name in parameters]
         return values.detach(), torch.cat(columns, dim=2).detach()
 
 
