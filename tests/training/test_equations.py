@@ -82,7 +82,7 @@ def test_normal_equations_are_those_of_the_objective():
 class Decay(nn.Module):
     def __init__(self):
         super().__init__()
-        self.network = KAN([1, 1], grid=5, k=5, residual=None)
+        self.network = KAN([1, 1], grid=5, k=5, residual=None, grid_range=(0.0, 2.0))
         self.rate = nn.Parameter(torch.ones((), dtype=torch.float64))
 
     def forward(self, t):
