@@ -36,6 +36,7 @@ EXPECTED = {
     "introduction.py": ["exp(x_2**2 + sin(pi*x_1))"],
     "kepler.py": ["period_years = 0.9995*distance_au**1.5"],
     "plotting.py": ["5 of 8 edges are drawn"],
+    "poisson.py": ["KAN: relative L2 error", "MLP: relative L2 error"],
     "pruning.py": ["removed 9 edges and 2 hidden nodes", "from 12 edges to 3", "[3, 1, 1]"],
     "regularisation.py": ["lamb = 0: 9 edges", "lamb = 0.003: 3 edges", "lamb = 0.3: 2 edges"],
     "special_functions.py": ["J0  1.00", "besselj(0, 1.0*r)", "exp("],
@@ -65,6 +66,7 @@ def test_example(name, tmp_path, monkeypatch, capsys):
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     monkeypatch.setattr("sys.argv", [name])
+    monkeypatch.setenv("KNOTWORK_QUICK", "1")
     runpy.run_path(str(tmp_path / "examples" / name), run_name="__main__")
     output = capsys.readouterr().out
     for expected in EXPECTED[name]:

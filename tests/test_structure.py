@@ -137,7 +137,7 @@ def test_no_module_imports_itself_by_a_detour():
 
 
 LAYERS = [
-    ("knots", "nodes", "residuals", "functions", "data"),
+    ("knots", "nodes", "residuals", "functions", "data", "derivatives"),
     ("splines",),
     ("kernels",),
     ("layers",),

@@ -14,6 +14,7 @@ from .data import Samples as Samples
 from .data import Table as Table
 from .data import create_dataset as create_dataset
 from .data import read_table as read_table
+from .derivatives import derivatives as derivatives
 from .discovery import Discovery as Discovery
 from .discovery import Formula as Formula
 from .discovery import discover as discover
@@ -25,7 +26,9 @@ from .io import save as save
 from .layers import KANLayer as KANLayer
 from .mlp import MLP as MLP
 from .network import KAN as KAN
+from .training import Equation as Equation
 from .training import History as History
+from .training import fit_equations as fit_equations
 
 
 def __getattr__(name: str) -> _Any:

@@ -16,9 +16,10 @@ from ..data import Dataset, Samples, as_dataset
 from ..network import KAN
 from ..trainable import Trainable
 from .batches import CHUNK_ROWS, Batches, LoaderBatches, TensorBatches
+from .course import Callback
 from .grids import lenient_extrapolation
 from .history import History
-from .loop import Callback, Loop
+from .loop import Loop
 from .options import FitOptions, check_options
 
 _DEFAULT_BATCH_SIZE = 256

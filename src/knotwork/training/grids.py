@@ -36,6 +36,18 @@ def grid_misfits(model: KAN, x: Tensor) -> bool:
     return False
 
 
+def follow_data(model: KAN, x: Tensor, shrink: bool = True) -> bool:
+    """Move the knots to the data if they no longer fit it; tell whether they moved."""
+    if not grid_misfits(model, x):
+        return False
+    try:
+        model.update_grid(x, shrink)
+    except FloatingPointError:
+        # Values too large to re-fit; the layers are as they were, and the step is judged bad.
+        return False
+    return True
+
+
 @contextmanager
 def lenient_extrapolation(model: nn.Module) -> Generator[None]:
     """Let layers that raise outside their knots extrapolate linearly while they are trained.

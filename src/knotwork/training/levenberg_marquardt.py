@@ -10,6 +10,8 @@ References
 ----------
 H. B. Nielsen, "Damping parameter in Marquardt's method", IMM-REP-1999-05, DTU 1999.
 K. Madsen, H. B. Nielsen, O. Tingleff, *Methods for Non-Linear Least Squares Problems*, DTU 2004.
+M. K. Transtrum, J. P. Sethna, "Improvements to the Levenberg-Marquardt algorithm for nonlinear
+least-squares minimization", arXiv 1201.5885, section 3 (delayed gratification).
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ _MOST_DAMPING = 1e12
 # says nothing about are damped rather than divided by zero.
 _LEAST_DIAGONAL = 1e-30
 _MOST_TRIALS = 12
+_BOLD_FALL = 0.1
 # No direction goes quite undamped.
 _LEAST_WEIGHT = 1e-12
 
@@ -75,14 +78,22 @@ class LevenbergMarquardt:
         (size,); that of the Gauss-Newton matrix if None.  A problem with penalties gives the
         diagonal of the data's part: damping that went by a stiff penalty would hold back just the
         directions that the penalty leaves free.
+    bold : bool
+        Let the damping fall to a tenth after every step that is taken, whatever its gain ratio,
+        and so be refused more often.  Worth it where the objective costs far less than its
+        Jacobian, and the valley is long, narrow and curved (Transtrum and Sethna).
     """
 
     def __init__(
-        self, problem: LeastSquaresProblem, metric: Callable[[], Tensor] | None = None
+        self,
+        problem: LeastSquaresProblem,
+        metric: Callable[[], Tensor] | None = None,
+        bold: bool = False,
     ) -> None:
         self.problem = problem
         self.damping = _START_DAMPING
         self._metric = metric
+        self._bold = bold
         self._growth = 2.0
         self.refused = 0
 
@@ -115,7 +126,8 @@ class LevenbergMarquardt:
             reached = problem.objective()
             gain = (objective - reached) / predicted if predicted > 0 else -1.0
             if math.isfinite(reached) and reached < objective and gain > 0:
-                self.damping *= max(1 / 3, 1 - (2 * min(gain, 1.0) - 1) ** 3)
+                careful = max(1 / 3, 1 - (2 * min(gain, 1.0) - 1) ** 3)
+                self.damping *= _BOLD_FALL if self._bold else careful
                 self.damping = max(self.damping, _LEAST_DAMPING)
                 self._growth = 2.0
                 return Step(reached, True)

@@ -157,15 +157,19 @@ class LevenbergMarquardtMethod(Method):
 
 
 class DenseLevenbergMarquardt(Method):
-    """Second-order steps for any module, its Jacobian formed by torch.func; for small ones."""
+    """Second-order steps for any module, its Jacobian formed by torch.func; for small ones.
 
-    def __init__(self, problem: LeastSquaresProblem) -> None:
+    `bold` is that of `LevenbergMarquardt`.
+    """
+
+    def __init__(self, problem: LeastSquaresProblem, bold: bool = False) -> None:
         self._problem = problem
+        self._bold = bold
         self.reset()
 
     def reset(self) -> None:
         """Start with fresh damping."""
-        self._solver = LevenbergMarquardt(self._problem)
+        self._solver = LevenbergMarquardt(self._problem, bold=self._bold)
 
     def step(self) -> str:
         """Take one damped Gauss-Newton step."""
