@@ -61,6 +61,10 @@ def edge_drawing(edge: Edge, X: Tensor | None = None) -> EdgeDrawing:
     edge : Edge
     X : Tensor of shape (rows, inputs of the network), optional
         What the network was last fitted to if None.
+
+    Returns
+    -------
+    EdgeDrawing
     """
     inputs = edge.inputs(rows_or_recent(edge.model, X))
     data = inputs.double().cpu().numpy()
@@ -99,6 +103,10 @@ def plot_edge(edge: Edge, X: Tensor | None = None) -> Figure:
         As ``model[l, i, j]``.
     X : Tensor of shape (rows, inputs of the network), optional
         What the network was last fitted to if None.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     drawing = edge_drawing(edge, X)
     figure = new_figure(4.8, 3.6)

@@ -131,6 +131,10 @@ def network_drawing(
         By default those of the data, else $x_1$, $x_2$, ... and $y$.
     threshold : float
         Edges with a lower score are left out; absent edges always are.
+
+    Returns
+    -------
+    NetworkDrawing
     """
     x = rows_or_recent(model, X)
     check_number(threshold, "threshold", low=0)
