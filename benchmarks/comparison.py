@@ -54,8 +54,8 @@ def tabular() -> str:
 
 <!-- Written by benchmarks/comparison.py from benchmarks/results/: change those, not this. -->
 
-{{py:class}}`knotwork.KANRegressor` and {{py:class}}`knotwork.KANClassifier` as they come, beside what
-people use for small tables: scikit-learn's perceptrons and histogram boosting with their defaults
+{{py:class}}`knotwork.KANRegressor` and {{py:class}}`knotwork.KANClassifier` as they come, beside
+what people use for small tables: scikit-learn's perceptrons and histogram boosting with their defaults
 (perceptrons with enough iterations to converge), and additive splines with ridge regression, whose
 penalty is chosen by cross-validation. R² or accuracy, the mean over five folds; in brackets the
 seconds of CPU that a fit takes. `benchmarks/tabular.py`; {machine("tabular")}
