@@ -14,7 +14,7 @@ from typing import Any
 from report import Row, read, table
 
 PAGES = Path(__file__).parents[1] / "docs" / "comparison"
-MACHINE = "one thread of a shared virtual machine of two cores, {version}."
+MACHINE = "one thread of a shared virtual machine of two cores, {version}"
 
 
 def machine(name: str) -> str:
@@ -55,10 +55,10 @@ def tabular() -> str:
 <!-- Written by benchmarks/comparison.py from benchmarks/results/: change those, not this. -->
 
 {{py:class}}`knotwork.KANRegressor` and {{py:class}}`knotwork.KANClassifier` as they come, beside
-what people use for small tables: scikit-learn's perceptrons and histogram boosting with their defaults
-(perceptrons with enough iterations to converge), and additive splines with ridge regression, whose
-penalty is chosen by cross-validation. R² or accuracy, the mean over five folds; in brackets the
-seconds of CPU that a fit takes. `benchmarks/tabular.py`; {machine("tabular")}
+what people use for small tables: scikit-learn's perceptrons and histogram boosting with their
+defaults (perceptrons with enough iterations to converge), and additive splines with ridge
+regression, whose penalty is chosen by cross-validation. R² or accuracy, the mean over five folds;
+in brackets the seconds of CPU that a fit takes. `benchmarks/tabular.py`; {machine("tabular")},
 scikit-learn {whole["versions"]["scikit-learn"]}.
 
 {table(["", *models, "best"], rows)}
@@ -108,7 +108,7 @@ def searches() -> str:
 constants as it goes, and gplearn, which does not. The same {options["rows"]:,} rows without noise,
 {options["budget"]:g} seconds each, the same rule: an error below 1e-6 of the target's spread on
 fresh rows, and below 1e-4 on rows beyond the range of the data. `benchmarks/peers.py`;
-{machine("peers")}
+{machine("peers")}.
 
 {table(["search", "recovered", "median seconds", "most"], rows)}
 
