@@ -1,5 +1,6 @@
 import json
 import os
+import pickle
 import stat
 
 import pytest
@@ -13,6 +14,7 @@ from knotwork import _checkpoint_file as checkpoint_file
 from knotwork.functions import LIBRARY
 from knotwork.io import CheckpointError, load, save
 from knotwork.mlp import MLP
+from knotwork.symbolic.reading import from_data, to_data
 
 SOFTSIGN = SymbolicFunction(
     "softsign", lambda x: x / (1 + x.abs()), lambda x: x / (1 + sympy.Abs(x))
@@ -421,10 +423,69 @@ def test_other_safetensors_files_are_told(path, metadata):
         load(path)
 
 
-def test_other_files_are_told(path):
-    path.write_bytes(b"\x80\x05cos\nsystem\n")
-    with pytest.raises(CheckpointError, match="not a safetensors file"):
+FORMULA = json.dumps(
+    {"name": "formula", "variables": ["x"], "expression": to_data(sympy.Symbol("x") ** 2)}
+)
+FOREIGN = {
+    "pickle": ("model.pkl", pickle.dumps({"a": 1}), "it is a pickle.*joblib.load"),
+    "evil pickle": ("model", b"\x80\x05cos\nsystem\n", "not a safetensors file.*it is a pickle"),
+    "torch": ("model.pt", b"PK\x03\x04rest", r"zip file, as torch.save.*weights_only=True"),
+    "formula": ("formula.json", FORMULA.encode(), r"a formula as JSON: .*from_data\("),
+    "other JSON": ("rows.json", b' [{"a": 1}]', "it is JSON"),
+    "ONNX": ("model.onnx", b"\x08\x08\x12\x08knotwork", "ONNX file: onnxruntime"),
+    "table": ("rows.csv", b"a,b\n1,2\n", "it is a table: knotwork.read_table"),
+    "nothing": ("model.safetensors", b"", "it is empty"),
+    "text": ("formula.py", b"import numpy as np\n", "not a safetensors file, was cut short"),
+    "broken JSON": ("rows.json", b'{"a": ', "not a safetensors file, was cut short"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_other_files_are_told_with_what_reads_them(tmp_path, kind):
+    name, content, message = FOREIGN[kind]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=message):
+        load(tmp_path / name)
+
+
+def test_the_network_beside_a_description_is_named(path):
+    save(plain(), path)
+    path.with_suffix(".json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"the network is in model\.safetensors"):
+        load(path.with_suffix(".json"))
+
+
+def test_a_formula_is_read_as_the_message_says():
+    assert from_data(json.loads(FORMULA)["expression"]) == sympy.Symbol("x") ** 2
+
+
+@pytest.mark.parametrize("length", [0x0280, 0x0480])
+def test_a_checkpoint_that_was_cut_short_is_no_pickle(path, length):
+    path.write_bytes(length.to_bytes(8, "little") + b'{"__metadata__"')
+    with pytest.raises(CheckpointError, match="was cut short"):
         load(path)
+
+
+def test_tensors_of_another_program_are_listed(path):
+    save_file({f"layer.{k}": torch.zeros(k, 2) for k in range(1, 6)}, path)
+    with pytest.raises(
+        CheckpointError,
+        match=r"layer\.1 \(1, 2\), layer\.2 \(2, 2\), .* and 2 more.*safetensors\.torch\.load_file",
+    ):
+        load(path)
+
+
+def test_a_checkpoint_of_another_class_is_told(path):
+    save(perceptron(), path)
+    assert type(MLP.load(path)) is MLP
+    with pytest.raises(
+        CheckpointError, match=r"holds a network of class MLP, not KAN: use MLP.load"
+    ):
+        KAN.load(path)
+    save(own(), path)
+    assert KAN.load(path, functions=[SOFTSIGN]).width == [2, 3, 1]
+    with pytest.raises(CheckpointError, match="class 'Other', which this knotwork does not know"):
+        load(rewritten(path, **{"class": "Other"}))
 
 
 def test_a_newer_format_asks_for_an_upgrade(path):

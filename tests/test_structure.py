@@ -145,6 +145,7 @@ LAYERS = [
     ("edges", "statistics", "mlp"),
     ("sparsity", "training", "io"),
     ("symbolic", "plotting", "compare", "export"),
+    ("notebook",),
 ]
 
 

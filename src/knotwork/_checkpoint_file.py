@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ._atomic_write import write_atomically
+from ._foreign_files import about_file, about_tensors
 
 FORMAT = "knotwork"
 FORMAT_VERSION = 1
@@ -46,13 +47,18 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(FORMAT)
-            if text is None:
-                raise CheckpointError(
-                    f"{path} is not a knotwork checkpoint: its metadata has no {FORMAT!r} entry."
-                )
             # Not a dict: iterating over the file itself is not possible.
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = file.keys()
+            if text is None:
+                held = about_tensors({name: file.get_slice(name).get_shape() for name in names})
+                raise CheckpointError(f"{path} is not a knotwork checkpoint: {held}.")
+            tensors = {name: file.get_tensor(name) for name in names}
     except SafetensorError as error:
+        held = about_file(path)
+        if held:
+            raise CheckpointError(
+                f"{path} is not a safetensors file and so no knotwork checkpoint: {held}."
+            ) from error
         raise CheckpointError(
             f"{path} is not a safetensors file, was cut short or is damaged ({error}): save it "
             "again or fetch a fresh copy."

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from ._tables import Table, page_part
 from .training import fit
 from .training.methods import parameter_count
 
@@ -49,7 +50,7 @@ class Comparison:
     metric: str
     results: tuple[Result, ...]
 
-    def __str__(self) -> str:
+    def _table(self) -> Table:
         header = ("", "parameters", f"train {self.metric}", f"test {self.metric}", "seconds")
         rows = [
             (
@@ -61,14 +62,13 @@ class Comparison:
             )
             for r in self.results
         ]
-        sizes = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
-        return "\n".join(
-            "  ".join(
-                cell.rjust(size) if column else cell.ljust(size)
-                for column, (cell, size) in enumerate(zip(row, sizes, strict=True))
-            ).rstrip()
-            for row in (header, *rows)
-        )
+        return Table(header, rows, code=(0,))
+
+    def __str__(self) -> str:
+        return str(self._table())
+
+    def _repr_html_(self) -> str:
+        return page_part(self._table().html())
 
 
 def compare(models: Mapping[str, nn.Module], data: Any, **options: Any) -> Comparison:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -31,6 +31,7 @@ _DTYPES: Mapping[str, torch.dtype] = {
     str(dtype).removeprefix("torch."): dtype
     for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 }
+Model = TypeVar("Model", bound=Trainable)
 # A pair (sums, number of products) in a width is one number for any number of nodes; no network
 # that was saved has more than this.
 _MOST_PRODUCTS = 2**20
@@ -111,7 +112,13 @@ def load(
     path = Path(path)
     header, tensors = _checkpoint_file.read(path)
     try:
-        model = _BUILDERS[header["class"]](header, tensors, own)
+        kind = str(header["class"])
+        if kind not in _BUILDERS:
+            raise CheckpointError(
+                f"the file holds a model of class {kind!r}, which this knotwork does not know: "
+                f"load reads {' and '.join(_BUILDERS)}."
+            )
+        model = _BUILDERS[kind](header, tensors, own)
         model.input_names = _names(header["input_names"], "input_names", model.input_count)
         model.output_names = _names(header["output_names"], "output_names", model.output_count)
     except CheckpointError as error:
@@ -120,6 +127,24 @@ def load(
         # Whoever wrote such a header, it was not `save`.
         raise CheckpointError(f"{path} is not a checkpoint that can be right: {error}") from error
     return model if device is None else model.to(device)
+
+
+def load_as(kind: type[Model], path: str | PathLike[str], **options: Any) -> Model:
+    """Read a network that must be of one class; otherwise as `load`.
+
+    Raises
+    ------
+    CheckpointError
+        Also if the file holds a network of another class.
+    """
+    model = load(path, **options)
+    if not isinstance(model, kind):
+        found = type(model).__name__
+        raise CheckpointError(
+            f"{path} holds a network of class {found}, not {kind.__name__}: use {found}.load, or "
+            "knotwork.load, which reads both."
+        )
+    return model
 
 
 def _names(names: Any, argument: str, count: int) -> tuple[str, ...] | None:

@@ -253,12 +253,14 @@ class KANLayer(LayerEdges):
 
     def extra_repr(self) -> str:
         """Return what ``print`` shows of the layer."""
-        counts = [int((self.kind == kind).sum()) for kind in (SPLINE, SYMBOLIC, ABSENT)]
-        edges = "{} spline, {} symbolic, {} absent".format(*counts)
-        return (
+        text = (
             f"{self.in_features}, {self.out_features}, grid={self.grid}, k={self.k}, "
-            f"residual={self.residual!r}, edges: {edges}"
+            f"residual={self.residual!r}"
         )
+        if self.kind.is_meta:
+            return text
+        counts = [int((self.kind == kind).sum()) for kind in (SPLINE, SYMBOLIC, ABSENT)]
+        return "{}, edges: {} spline, {} symbolic, {} absent".format(text, *counts)
 
     # -- evaluation ------------------------------------------------------------------------------
 

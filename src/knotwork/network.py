@@ -194,6 +194,11 @@ class KAN(Trainable):
         """Return what ``print`` shows of the network beside its layers."""
         return f"width={self.width}, grid={self.grid}, k={self.k}"
 
+    def _repr_html_(self) -> str | None:
+        from .notebook import network_html
+
+        return network_html(self)
+
     # -- evaluation --------------------------------------------------------------------------
 
     def forward(self, x: Tensor) -> Tensor:

@@ -13,9 +13,14 @@ import torch
 from torch import Tensor
 
 from ._checks import check_number
+from ._tables import Table, page_part
 from .layers import ABSENT
 from .network import KAN
 from .statistics import network_statistics
+
+# What a notebook shows: so many inputs, and blocks in the longest bar.
+_MOST_SHOWN = 40
+_BAR = 20
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,27 @@ class Attribution:
         For each layer of nodes, inputs first and outputs last, a score per node.
     edges : tuple of Tensors of shape (inputs of the layer, outputs of the layer)
         For each layer a score per edge.
+    input_names : tuple of str or None
+        Those of the network.
     """
 
     inputs: Tensor
     nodes: tuple[Tensor, ...]
     edges: tuple[Tensor, ...]
+    input_names: tuple[str, ...] | None = None
+
+    def _repr_html_(self) -> str:
+        scores = self.inputs.nan_to_num().tolist()
+        names = self.input_names or [f"x_{i + 1}" for i in range(len(scores))]
+        longest = max(*scores, torch.finfo(self.inputs.dtype).tiny)
+        rows = [
+            (name, f"{score:.3g}", "█" * round(_BAR * score / longest))
+            for name, score in zip(names, scores, strict=True)
+        ]
+        left_out = len(rows) - _MOST_SHOWN
+        more = f"<p>and {left_out} inputs more</p>" if left_out > 0 else ""
+        table = Table(("input", "importance", ""), rows[:_MOST_SHOWN], words=(2,), code=(0,))
+        return page_part(table.html(), more)
 
 
 @dataclass(frozen=True)
@@ -65,6 +86,9 @@ class PruneReport:
             f"removed {' and '.join(parts)}; outputs changed by {self.change:.2g} of their spread"
         )
 
+    def _repr_html_(self) -> str:
+        return page_part(f"<p>{self}</p>")
+
 
 @torch.no_grad()
 def attribute(model: KAN, X: Tensor | None = None) -> Attribution:
@@ -89,7 +113,7 @@ def attribute(model: KAN, X: Tensor | None = None) -> Attribution:
         score = edge.sum(dim=1)
         edges.insert(0, edge)
         nodes.insert(0, score)
-    return Attribution(nodes[0], tuple(nodes), tuple(edges))
+    return Attribution(nodes[0], tuple(nodes), tuple(edges), model.input_names)
 
 
 def prune(

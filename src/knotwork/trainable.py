@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from torch import nn
 
@@ -70,3 +70,10 @@ class Trainable(nn.Module):
         from .io import save
 
         save(self, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], **options: Any) -> Self:
+        """Read a checkpoint of a network of this class; see `knotwork.load` for options."""
+        from .io import load_as
+
+        return load_as(cls, path, **options)

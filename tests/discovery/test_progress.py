@@ -16,17 +16,19 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(
-    ("stream", "progress", "shown"),
-    [(Terminal, True, True), (Terminal, False, False), (io.StringIO, True, False)],
-    ids=["terminal", "unwanted", "file"],
-)
-def test_a_line_on_a_terminal_only(monkeypatch, stream, progress, shown):
+@pytest.mark.parametrize("progress", [True, False, None])
+@pytest.mark.parametrize("stream", [Terminal, io.StringIO])
+def test_the_best_formula_so_far_is_shown_where_it_is_wanted(monkeypatch, stream, progress):
     errors = stream()
     monkeypatch.setattr(sys, "stderr", errors)
     discover(X, X[:, 0] / X[:, 1] ** 2, progress=progress, budget=10)
-    assert ("of the spread left by" in errors.getvalue()) == shown
-    assert "\n" not in errors.getvalue()
+    shown = errors.getvalue()
+    if progress is True:
+        assert "of the spread left by x_1/x_2**2" in shown
+    elif progress is False or stream is io.StringIO:
+        assert shown == ""
+    assert shown.count("\n") == (progress is True and stream is io.StringIO)
+    assert ("\r" in shown) == (stream is Terminal and shown != "")
 
 
 def test_equal_rows_are_held_out_together():

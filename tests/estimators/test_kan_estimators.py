@@ -10,6 +10,7 @@ import torch
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.inspection import partial_dependence, permutation_importance
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -17,6 +18,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from knotwork import KANClassifier, KANRegressor
+
+# scikit-learn's checks allow five steps, and several tests here few more.
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 @parametrize_with_checks([KANRegressor(), KANClassifier()])
@@ -217,12 +221,83 @@ def test_strings_where_numbers_belong():
         clone(REGRESSOR).fit(X, LABELS)
 
 
+def test_steps_that_ran_out_are_told_and_only_then():
+    with pytest.warns(ConvergenceWarning, match=r"stopped at max_iter=3 .* more steps"):
+        KANRegressor(max_iter=3).fit(X, y)
+    with pytest.warns(ConvergenceWarning, match="max_iter=1 "):
+        clone(CLASSIFIER).set_params(max_iter=1).fit(X, LABELS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        KANRegressor().fit(X, y)
+        KANClassifier().fit(X, LABELS)
+        # Without noise there is always another digit to be gained.
+        KANRegressor((2,)).fit(X, X[:, 0] * X[:, 1])
+
+
 def test_labels_never_seen_and_one_class():
     model = clone(CLASSIFIER).fit(X, LABELS)
     with pytest.warns(UserWarning, match="never seen in training, 'far': every row"):
         assert model.score(X, np.full(len(X), "far")) == 0
+    half = np.where(np.arange(len(X)) % 2, LABELS, "far")
+    weights = np.where(half == "far", 0.5, 2.0)
+    with pytest.warns(UserWarning, match="'far'"):
+        found = model.score(X, half, sample_weight=weights)
+    right = model.predict(X) == LABELS
+    assert found == pytest.approx(0.8 * right[1::2].mean())
+
+
+@pytest.mark.parametrize(
+    "strangers", [np.arange(120), np.array([None] * 120), np.full(120, np.nan)]
+)
+def test_labels_of_another_kind_count_as_wrong_too(strangers):
+    model = clone(CLASSIFIER).fit(X, LABELS)
+    with pytest.warns(UserWarning, match=r"never seen in training.*Known are 'in', 'out'"):
+        assert model.score(X, strangers) == 0
+
+
+def test_numbers_that_are_equal_are_the_same_label():
+    labels = (X[:, 0] > 0).astype(int)
+    model = clone(CLASSIFIER).fit(X, labels)
+    assert model.score(X, labels.astype(float)) == model.score(X, labels) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (None, r"y has no label in row 3 \(counted from 0\): it is None. Drop"),
+        (float("nan"), "y has no label in row 3 .*it is nan"),
+        (7, r"y holds text and other labels, as 'out' and 7: .*astype\(str\)"),
+    ],
+)
+def test_labels_that_are_missing_or_of_two_kinds(label, message):
+    labels = np.array(np.where(np.arange(len(X)) == 3, None, LABELS), dtype=object)
+    labels[3], labels[-1] = label, "out"
+    with pytest.raises(ValueError, match=message):
+        clone(CLASSIFIER).fit(X, labels)
+
+
+def test_dates_beside_numbers():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"a": X[:, 0], "when": pd.date_range("2020-01-01", periods=len(X))})
+    with pytest.raises(ValueError, match=r"'when' holds dates or times .*days since"):
+        clone(REGRESSOR).fit(frame, y)
+
+
+def test_columns_in_another_order_or_missing_are_named():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(X, columns=["a", "b", "c"])
+    model = clone(REGRESSOR).fit(frame, y)
+    with pytest.raises(ValueError, match="same order"):
+        model.predict(frame[["b", "a", "c"]])
+    with pytest.raises(ValueError, match=r"(?s)now missing:\n- c"):
+        model.plot(frame[["a", "b"]])
+
+
+def test_one_class_and_classes_of_weight_zero():
     with pytest.raises(ValueError, match="one class only, 'in'"):
         clone(CLASSIFIER).fit(X, np.full(len(X), "in"))
+    with pytest.raises(ValueError, match=r"one class only, 'out'.*weights above 0"):
+        clone(CLASSIFIER).fit(X, LABELS, sample_weight=LABELS == "out")
 
 
 @pytest.mark.parametrize(

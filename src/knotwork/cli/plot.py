@@ -12,6 +12,7 @@ from .._checks import near_spellings
 from ..data.files import open_table
 from ..io import load
 from ..network import KAN
+from ..plotting.network_drawing import spread_rows
 from .console import note, say
 from .files import check_folder, picture_format, write_picture
 
@@ -41,7 +42,7 @@ def plot(model: Path, out: Path, data: Path | None) -> None:
         raise ValueError(f"{model} holds an MLP, which has no functions on its edges to draw.")
     if data is None:
         note("no --data: curves and shades are those of evenly spread rows, not of your data.")
-        rows = _spread_rows(network)
+        rows = spread_rows(network, _ROWS)
     else:
         rows = _read_inputs(data, network)
     write_picture(network.plot(rows.to(network.dtype)), out)
@@ -68,19 +69,3 @@ def _read_inputs(path: Path, model: KAN) -> Tensor:
                 f"{near_spellings(name, file.names)}"
             )
     return torch.from_numpy(file.numbers([file.names.index(name) for name in names]))
-
-
-@torch.no_grad()
-def _spread_rows(model: KAN) -> Tensor:
-    """Return random rows, evenly spread over the range of the first layer's knots."""
-    layer = model.layer(0)
-    breaks = layer.knots[:, layer.k : -layer.k].double()
-    low, high = breaks[:, 0], breaks[:, -1]
-    generator = torch.Generator().manual_seed(0)
-    rows = torch.rand(_ROWS, model.input_count, generator=generator, dtype=torch.float64)
-    rows = low + (high - low) * rows
-    # Knots reach beyond the data, so perhaps out of the domain of a function.
-    defined = model(rows.to(model.dtype)).isfinite().all(dim=1)
-    if not bool(defined.any()):
-        raise ValueError("the network has no finite values over its knots: give rows with --data.")
-    return rows[defined]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from html import escape
-from io import StringIO
 
 import torch
-from matplotlib.figure import Figure
 
 from .. import __version__
 from ..discovery import Discovery, Formula
+from ..discovery.result import front_table
 from ..discovery.verdict import FORMULA, NO_FORMULA
 from ..plotting import plot_network
+from ..plotting.saving import svg_text
 from ..symbolic.export import quoted
 from .options import counted
 
@@ -25,10 +25,9 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 .verdict.none { border-color: #D55E00; background: #fdf5f0; }
 .formula { font: 1.15rem/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .3rem .7rem;
-       border-bottom: 1px solid #ddd; vertical-align: top; } .number { text-align: right;
-       font-variant-numeric: tabular-nums; white-space: nowrap; }
-tr.chosen { background: #fff6ee; font-weight: 600; }
-td.code { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
+       border-bottom: 1px solid #ddd; vertical-align: top; font-variant-numeric: tabular-nums; }
+tr.chosen { background: #fff6ee; } code { font-family: ui-monospace, monospace;
+       overflow-wrap: anywhere; }
 pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; } svg { width: 100%;
        height: auto; margin-top: 1.5rem; }
 footer { color: #767676; margin-top: 3rem; font-size: .85rem; }
@@ -89,8 +88,8 @@ def html_report(found: Discovery, target: str, source: str, *, robust: bool = Fa
     parts += [
         "<h2>Front</h2>",
         f"<p>{_ABOUT_FRONT}</p>",
-        _front(found),
-        _svg(found.plot()),
+        front_table(found).html(),
+        svg_text(found.plot()),
         _beyond(found),
         *_rivals(found, target),
         *_network(found, target),
@@ -139,23 +138,6 @@ def _verdict(found: Discovery, target: str) -> str:
     )
 
 
-def _front(found: Discovery) -> str:
-    rows = [
-        f"<tr{' class=chosen' if record['chosen'] else ''}>"
-        f'<td class="number">{record["complexity"]}</td>'
-        f'<td class="number">{record["rmse"]:.3g}</td>'
-        f'<td class="number">{record["r2"]:.6f}</td>'
-        f'<td class="number">{record["beyond"]:.0%}</td>'
-        f'<td class="code">{escape(record["formula"])}</td></tr>'
-        for record in found.records()
-    ]
-    return (
-        '<table><tr><th class="number">complexity</th><th class="number">held-out RMSE</th>'
-        '<th class="number">held-out R²</th><th class="number">beyond</th>'
-        f"<th>formula</th></tr>{''.join(rows)}</table>"
-    )
-
-
 def _beyond(found: Discovery) -> str:
     return f"<p><strong>Out of range.</strong> {escape(found.beyond() or _TAME)}</p>"
 
@@ -185,7 +167,7 @@ def _network(found: Discovery, target: str) -> list[str]:
         input_names=found.network_scaling["inputs"],
         output_names=[target],
     )
-    return ["<h2>Network</h2>", f"<p>{text}</p>", _svg(figure)]
+    return ["<h2>Network</h2>", f"<p>{text}</p>", svg_text(figure)]
 
 
 def _constants(formula: Formula) -> str:
@@ -193,10 +175,3 @@ def _constants(formula: Formula) -> str:
         return "<p>None was fitted: all numbers in the formula are exact.</p>"
     rows = "".join(f"<li>{escape(str(constant))}</li>" for constant in formula.constants)
     return f"<p>Value and standard error:</p><ul>{rows}</ul>"
-
-
-def _svg(figure: Figure) -> str:
-    buffer = StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]

@@ -26,7 +26,8 @@ REMEDIES = {
     "objects that are no numbers": "turn them into numbers, or leave them out",
 }
 
-_MISSING = {"NoneType", "NAType", "NaTType"}
+# Names of the types of missing values.
+MISSING = {"NoneType", "NAType", "NaTType"}
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "text": (str, bytes),
@@ -193,7 +194,7 @@ def _from_items(items: Iterable[Any]) -> NDArray[np.float64] | Stranger:
     """Return objects as float64, nan for missing ones, or the first that is no real number."""
     numbers: list[float] = []
     for row, item in enumerate(items):
-        if type(item).__name__ in _MISSING:
+        if type(item).__name__ in MISSING:
             numbers.append(math.nan)
         elif isinstance(item, int | Real | Decimal) and type(item) is not bool:
             try:

@@ -19,7 +19,7 @@ from .conclude import MOST_ROWS, concluded
 from .knowledge import Knowledge, Rules
 from .outliers import ordinary_rows
 from .problem import Problem
-from .progress import ProgressLine
+from .progress import SearchProgress
 from .result import Discovery
 from .rows import Prepared, prepare, read_columns
 from .screening import screened
@@ -49,7 +49,7 @@ def discover(
     seed: int = 0,
     n_jobs: int | None = None,
     library: Sequence[str | SymbolicFunction] | None = None,
-    progress: bool | Callable[[Problem], None] = True,
+    progress: bool | Callable[[Problem], None] | None = True,
     width: int | None = None,
     max_complexity: int | None = None,
     robust: bool = False,
@@ -81,9 +81,11 @@ def discover(
         on it unless the budget cuts the search short.
     library : sequence of str or SymbolicFunction, optional
         Functions that formulas may contain; sums, products and powers always may.
-    progress : bool or callable
-        Show a line of progress on a terminal or in a notebook, and nothing elsewhere; or a
-        function that is called with the `Problem` whenever a candidate was found.
+    progress : bool or callable, optional
+        Show progress: a bar on a terminal or in a notebook, and in a log file a line every ten
+        seconds and at the end. With None there is only a bar on a terminal, if the search takes
+        longer than a second, and nothing stays of it. Or a function that is called with the
+        `Problem` whenever a candidate was found.
     width : int, optional
         Hidden nodes of the networks' first layer; 4 by default.
     max_complexity : int, optional
@@ -188,7 +190,7 @@ def discover(
         kept_state = SearchState.of(state, problem, options)
     with (
         interruptible_once() as interrupts,
-        nullcontext(progress) if callable(progress) else ProgressLine(budget, progress) as watch,
+        nullcontext(progress) if callable(progress) else SearchProgress(budget, progress) as watch,
     ):
         problem.watch = watch
         if kept_state is not None:

@@ -149,9 +149,12 @@ class Formula:
         Raises
         ------
         ValueError
-            If X does not have the right number of columns.
+            If X does not have the right number of columns, or has names for them that are not
+            those of the variables in their order.
         """
-        values = read_matrix(X, "X").values.double().numpy()
+        matrix = read_matrix(X, "X")
+        self._check_names(matrix.names)
+        values = matrix.values.double().numpy()
         if values.ndim != 2 or values.shape[1] != len(self.variables):
             raise ValueError(
                 f"X must have shape (rows, {len(self.variables)}), a column for each of "
@@ -160,6 +163,23 @@ class Formula:
         symbols = [sympy.Symbol(name) for name in self.variables]
         scaled = Tape(self.scaled, symbols).values(values / self.scaling.inputs)
         return scaled * self.scaling.target
+
+    def _check_names(self, names: Sequence[str] | None) -> None:
+        # Variables that were never named take columns of any names.
+        unnamed = self.variables == tuple(f"x_{k + 1}" for k in range(len(self.variables)))
+        if names is None or unnamed or tuple(names) == self.variables:
+            return
+        missing = [name for name in self.variables if name not in names]
+        extra = [name for name in names if name not in self.variables]
+        problems = [
+            f"{what} {', '.join(map(repr, which))}"
+            for what, which in (("it lacks", missing), ("it has also", extra))
+            if which
+        ]
+        raise ValueError(
+            f"X must have the columns {', '.join(self.variables)} in this order: "
+            f"{' and '.join(problems) or 'it has them in another'}."
+        )
 
     def latex(self) -> str:
         """Return the formula as LaTeX, numbers to six digits."""
@@ -214,7 +234,7 @@ class Formula:
         return code(self._rounded(self._printed), self.variables, "text", units=self._units)
 
     def _repr_latex_(self) -> str:
-        return f"${self.latex()}$"
+        return rf"$\displaystyle {self.latex()}$"
 
 
 def _representable(expression: Any) -> bool:

@@ -1,47 +1,38 @@
-"""A line of progress on a terminal."""
+"""What is shown of a search while it lasts."""
 
 from __future__ import annotations
 
-import sys
 import time
 from types import TracebackType
-from typing import Any
 
-from tqdm.auto import tqdm
-
+from .._progress import progress_display
 from .problem import Problem
 
-__all__ = ["ProgressLine"]
+__all__ = ["SearchProgress"]
 
+# Writing the best formula takes time that the search could use.
 _SECONDS_BETWEEN = 0.2
 _LONGEST = 60
 
 
-class ProgressLine:
-    """Shows seconds spent and the best formula so far while a search lasts, then goes away.
-
-    Nothing is shown where standard error is neither a terminal nor a notebook.
+class SearchProgress:
+    """Shows seconds spent and the best formula so far while a search lasts.
 
     Parameters
     ----------
     budget : float
         Seconds that the search may take.
-    wanted : bool
-        Whether to show anything at all.
+    wanted : bool or None
+        See `knotwork._progress.progress_display`.
     """
 
-    def __init__(self, budget: float, wanted: bool = True) -> None:
-        self._bar: Any = tqdm(
-            total=budget,
-            bar_format="{desc}|{bar:20}| {n:.0f} of {total:.0f} s{postfix}",
-            desc="searching",
-            disable=not wanted or not (sys.stderr.isatty() or _in_notebook()),
-            leave=False,
-            dynamic_ncols=True,
-        )
+    def __init__(self, budget: float, wanted: bool | None) -> None:
+        self._display = progress_display(wanted, name="searching", total=budget, unit="s")
         self._last = -_SECONDS_BETWEEN
+        self._problem: Problem | None = None
 
-    def __enter__(self) -> ProgressLine:
+    def __enter__(self) -> SearchProgress:
+        self._display.__enter__()
         return self
 
     def __exit__(
@@ -50,21 +41,25 @@ class ProgressLine:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._bar.close()
+        if self._problem is not None and error is None:
+            self._show(self._problem)
+        self._display.__exit__(kind, error, traceback)
 
     def __call__(self, problem: Problem) -> None:
         """Show how far the search has come."""
+        self._problem = problem
         now = time.monotonic()
-        if self._bar.disable or now - self._last < _SECONDS_BETWEEN or not problem.pool:
+        if now - self._last >= _SECONDS_BETWEEN:
+            self._last = now
+            self._show(problem)
+
+    def _show(self, problem: Problem) -> None:
+        if not self._display.shown or not problem.pool:
             return
-        self._last = now
         best = problem.ranked()[0]
         text = str(best.expression.evalf(4))
         if len(text) > _LONGEST:
             text = f"{text[: _LONGEST - 1]}…"
-        self._bar.n = min(problem.clock.elapsed, self._bar.total)
-        self._bar.set_postfix_str(f"{best.held_out:.2g} of the spread left by {text}")
-
-
-def _in_notebook() -> bool:
-    return "ipykernel" in sys.modules
+        self._display.show(
+            problem.clock.elapsed, f"{best.held_out:.2g} of the spread left by {text}"
+        )

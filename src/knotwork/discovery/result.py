@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._tables import Table, page_part
 from ..network import KAN
 from .formula import Formula
 from .rows import Prepared
 from .verdict import Verdict
 
-__all__ = ["Discovery"]
+__all__ = ["Discovery", "front_table"]
 
 Array = NDArray[np.float64]
 
 # The rows whose share of the squared error is told, and errors that are only rounding.
 _LARGEST_ERRORS = 0.02
 _ROUNDING_ERROR = 1e-9
+_ABOUT_BEYOND = (
+    "<em>Beyond</em>: the share of points with finite values, half the data's range further out."
+)
+_FRONT = ("complexity", "held-out RMSE", "held-out R²", "beyond", "formula")
 # Of the picture of what the choice does out of range.
 _POINTS = 801
 _MOST_CURVES = 4
@@ -206,6 +212,16 @@ class Discovery:
             self.curves(),
         )
 
+    def _repr_html_(self) -> str:
+        reasons = escape(" ".join(self.verdict.reasons))
+        rivals = ", ".join(f"<code>{escape(str(formula))}</code>" for formula in self.rivals)
+        return page_part(
+            f"<p><strong>{escape(self.verdict)}</strong>: {reasons}</p>",
+            front_table(self).html(),
+            f"<p>The rows do not tell the choice from {rivals}.</p>" if rivals else "",
+            f"<p>{self.elapsed:.1f} s; {escape(self.note)}. {_ABOUT_BEYOND}</p>",
+        )
+
     def __str__(self) -> str:
         lines = [f"{self.verdict}: {' '.join(self.verdict.reasons)}"]
         for formula in self.front:
@@ -215,3 +231,20 @@ class Discovery:
             lines.append("the rows do not tell the choice from")
             lines += [f"  {f.complexity:4d}  {f.rmse:9.3g}  {f}" for f in self.rivals]
         return "\n".join(lines)
+
+
+def front_table(found: Discovery) -> Table:
+    """Return what the records of a front say of how good each formula is, to be shown."""
+    records = found.records()
+    rows = [
+        (
+            str(record["complexity"]),
+            f"{record['rmse']:.3g}",
+            f"{record['r2']:.6f}",
+            f"{record['beyond']:.0%}",
+            record["formula"],
+        )
+        for record in records
+    ]
+    chosen = next((row for row, record in enumerate(records) if record["chosen"]), None)
+    return Table(_FRONT, rows, code=(4,), marked=chosen)

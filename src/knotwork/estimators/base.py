@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from .._checks import check_integer, check_number
@@ -119,6 +121,13 @@ class KANEstimator(BaseEstimator, ABC):
                 samples,
                 validation,
                 settled=goes_on,
+            )
+        if fit.unfinished(self.tol):
+            warnings.warn(
+                f"the fit stopped at max_iter={self.max_iter} steps before it converged: give it "
+                "more steps, or set a larger tol to stop earlier without this warning.",
+                ConvergenceWarning,
+                stacklevel=3,
             )
         model.input_names = self._names()
         from_standard(model, self._inputs, self._targets)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from .._checks import MOST_SEED
+from ..data.matrices import MISSING, read_matrix
 
 Array = NDArray[np.float64]
 
@@ -29,10 +30,36 @@ def checked(estimator: Any, X: Any, y: Any = "no_validation", **options: Any) ->
         if options.get("y_numeric"):
             return found[0], np.asarray(found[1], dtype=np.float64)
         return found
+    except np.exceptions.DTypePromotionError:
+        # Dates beside numbers: reading the columns one by one says which it is.
+        read_matrix(X, "X")
+        raise
     except ValueError as error:
         if _STRINGS not in str(error):
             raise
         raise ValueError(_about_strings(estimator, X, y)) from error
+
+
+def check_labels(y: Any) -> None:
+    """Raise ValueError if labels are missing, or some are text and others are not.
+
+    scikit-learn would say that their type is unknown, or make text of numbers.
+    """
+    labels = np.asarray(y)
+    if labels.ndim != 1 or labels.dtype.kind != "O":
+        return
+    for row, label in enumerate(labels.tolist()):
+        if type(label).__name__ in MISSING or label != label:
+            raise ValueError(
+                f"y has no label in row {row} (counted from 0): it is {label!r}. Drop such rows, "
+                "or give them a label of their own."
+            )
+    kinds = {isinstance(label, str): label for label in labels.tolist()}
+    if len(kinds) > 1:
+        raise ValueError(
+            f"y holds text and other labels, as {kinds[True]!r} and {kinds[False]!r}: make all "
+            "of them text, say by astype(str)."
+        )
 
 
 def _about_strings(estimator: Any, X: Any, y: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.utils.validation import column_or_1d
 
 from ..training.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
 from .base import KANEstimator
-from .checks import checked, checked_weights
+from .checks import check_labels, checked, checked_weights
 from .rows import distinct_rows
 from .scaling import Standard
 
@@ -114,6 +115,11 @@ class KANRegressor(MultiOutputMixin, RegressorMixin, KANEstimator):
         ------
         ValueError
             If the data or a parameter cannot be used.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the fit reached `max_iter` while its loss still changed by more than `tol`.
         """
         inputs, targets = checked(
             self, X, y, multi_output=True, y_numeric=True, ensure_min_samples=2
@@ -231,7 +237,13 @@ class KANClassifier(ClassifierMixin, KANEstimator):
         ------
         ValueError
             If the data or a parameter cannot be used.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the fit reached `max_iter` while its loss still changed by more than `tol`.
         """
+        check_labels(y)
         inputs, labels = checked(self, X, y, ensure_min_samples=2)
         check_classification_targets(labels)
         labels = column_or_1d(labels, warn=True)
@@ -242,14 +254,15 @@ class KANClassifier(ClassifierMixin, KANEstimator):
             unseen = np.setdiff1d(classes, self.classes_)
             if len(unseen):
                 raise ValueError(
-                    f"y holds classes that were never seen before: {_listed(unseen)}. A warm start "
-                    "goes on with the same classes; fit with warm_start=False to learn new ones."
+                    f"y holds classes that were never seen before: {_listed(unseen.tolist())}. A "
+                    "warm start goes on with the same classes; fit with warm_start=False to learn "
+                    "new ones."
                 )
             classes = self.classes_
         if len(classes) < 2:
             raise ValueError(
-                f"y holds one class only, {_listed(classes)}: give rows of at least two classes"
-                f"{'' if weights is None else ' with weights above 0'}."
+                f"y holds one class only, {_listed(classes.tolist())}: give rows of at least two "
+                f"classes{'' if weights is None else ' with weights above 0'}."
             )
         self.classes_ = classes
         places = np.searchsorted(classes, labels[counting]).astype(np.float64)
@@ -291,17 +304,22 @@ class KANClassifier(ClassifierMixin, KANEstimator):
             If y holds labels that were not there in training: each of their rows counts as wrong.
         """
         predicted = self.predict(X)
-        unseen = np.setdiff1d(np.asarray(y), self.classes_)
-        if len(unseen):
+        # Labels of another kind cannot be compared with those known, so places stand for them.
+        places = {label: place for place, label in enumerate(self.classes_.tolist())}
+        labels: list[Any] = column_or_1d(y, warn=True).tolist()
+        unseen = [label for label in dict.fromkeys(labels) if label not in places]
+        if unseen:
             warnings.warn(
                 f"y holds labels that were never seen in training, {_listed(unseen)}: every row of "
-                "theirs counts as wrong. Known are " + _listed(self.classes_) + ".",
+                f"theirs counts as wrong. Known are {_listed(list(places))}.",
                 UserWarning,
                 stacklevel=2,
             )
-        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
+        true = [places.get(label, len(places)) for label in labels]
+        guessed = [places[label] for label in predicted.tolist()]
+        return float(accuracy_score(true, guessed, sample_weight=sample_weight))
 
 
-def _listed(labels: NDArray[Any]) -> str:
-    shown = ", ".join(repr(label) for label in labels[:_LISTED].tolist())
+def _listed(labels: Sequence[Any]) -> str:
+    shown = ", ".join(repr(label) for label in labels[:_LISTED])
     return shown + (f" and {len(labels) - _LISTED} more" if len(labels) > _LISTED else "")

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from .. import splines
 from .._checks import check_number
 from ..layers import ABSENT, KANLayer
 from ..network import KAN
@@ -167,6 +168,32 @@ def rows_or_recent(model: KAN, X: Tensor | None) -> Tensor:
     if len(x) == 0:
         raise ValueError("X has no rows; a picture needs at least one to know where the data is.")
     return x
+
+
+@torch.no_grad()
+def spread_rows(model: KAN, count: int) -> Tensor:
+    """Return random rows, evenly spread over the range of the first layer's knots.
+
+    Parameters
+    ----------
+    model : KAN
+    count : int
+        How many to draw; those at which the network has no finite value are left out.
+
+    Returns
+    -------
+    Tensor of shape (rows, inputs), in the network's dtype
+    """
+    layer = model.layer(0)
+    low, high = (end.double() for end in splines.domain(layer.knots, layer.k))
+    generator = torch.Generator().manual_seed(0)
+    share = torch.rand(count, model.input_count, generator=generator, dtype=torch.float64)
+    rows = (low + (high - low) * share.to(low.device)).to(model.dtype)
+    # Knots reach beyond the data, so perhaps out of the domain of a function.
+    defined = model(rows).isfinite().all(dim=1)
+    if not bool(defined.any()):
+        raise ValueError("the network has no finite values over its knots: give rows of your data.")
+    return rows[defined]
 
 
 def input_name(model: KAN, i: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from .._checks import MOST_SEED, check_integer
+from .._tables import Table, page_part
 from .._threads import SMALL_WORK, one_thread
 from ..data import Dataset, Samples, as_dataset
 from ..functions import SymbolicFunction, resolve
@@ -67,13 +68,23 @@ class SnapReport:
     restarts: int
 
     def __str__(self) -> str:
-        lines = [f"({l}, {i}, {j}): {name}" for (l, i, j), name in sorted(self.functions.items())]
-        lines.append(
+        edges = [f"({l}, {i}, {j}): {name}" for (l, i, j), name in sorted(self.functions.items())]
+        return "\n".join([*edges, *self._remarks()])
+
+    def _repr_html_(self) -> str:
+        rows = [(str(edge), name) for edge, name in sorted(self.functions.items())]
+        remarks = [f"<p>{remark}</p>" for remark in self._remarks()]
+        return page_part(Table(("edge", "function"), rows, code=(0, 1)).html(), *remarks)
+
+    def _remarks(self) -> list[str]:
+        remarks = [
             f"relative RMSE {self.spline_rmse:.2g} with splines, {self.symbolic_rmse:.2g} symbolic"
-        )
+        ]
         if self.restarts:
-            lines.append(f"after {self.restarts} fresh starts of the same shape or a narrower one")
-        return "\n".join(lines)
+            remarks.append(
+                f"after {self.restarts} fresh starts of the same shape or a narrower one"
+            )
+        return remarks
 
 
 @dataclass(frozen=True)

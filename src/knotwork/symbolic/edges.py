@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .._tables import Table, page_part
 from ..functions import SymbolicFunction, get, resolve
 from ..layers import ABSENT
 from ..network import KAN
@@ -33,18 +34,19 @@ class Suggestions(Sequence[EdgeFit]):
     def __iter__(self) -> Iterator[EdgeFit]:
         return iter(self.fits)
 
-    def __str__(self) -> str:
-        rows: list[tuple[str, ...]] = [("function", "R^2", "cost", "a", "b", "c", "d")]
+    def _table(self) -> Table:
+        rows: list[tuple[str, ...]] = []
         for fit in self.fits:
             constants = (f"{value:.4g}" for value in (fit.a, fit.b, fit.c, fit.d))
             cost = f"{fit.function.cost:g}"
             rows.append((fit.function.name, f"{fit.r2:.6f}", cost, *constants))
-        sizes = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = [
-            "  ".join(cell.rjust(size) for cell, size in zip(row, sizes, strict=True))
-            for row in rows
-        ]
-        return "\n".join(lines)
+        return Table(("function", "R^2", "cost", "a", "b", "c", "d"), rows)
+
+    def __str__(self) -> str:
+        return str(self._table())
+
+    def _repr_html_(self) -> str:
+        return page_part(self._table().html())
 
 
 @torch.no_grad()

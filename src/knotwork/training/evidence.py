@@ -53,6 +53,16 @@ class EvidenceFit:
     freedom: float = math.nan
     converged: bool = False
 
+    def unfinished(self, tolerance: float) -> bool:
+        """Tell whether the steps ran out while the loss of a row still changed by more than that.
+
+        Without noise the evidence rises for as long as digits are left, long after the network
+        does not change any more to speak of.
+        """
+        last = self.losses[-_IDLE_STEPS - 1 :]
+        moving = len(last) <= _IDLE_STEPS or max(last) - min(last) > tolerance
+        return not self.converged and moving
+
 
 def fit_by_evidence(
     posterior: Posterior,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -101,8 +100,9 @@ def fit(
         Each is called with a `Progress` after every recorded step; one that returns True stops
         the fit.
     progress : bool, optional
-        Show a progress bar on standard error; by default only if that is a terminal and the fit
-        takes longer than a second.
+        Show progress: a bar on a terminal or in a notebook, and in a log file a line every ten
+        seconds and at the end. By default there is only a bar on a terminal, if the fit takes
+        longer than a second, and nothing stays of it.
     seed : int
         Order of Adam's mini-batches.
 
@@ -148,10 +148,9 @@ def fit(
     if options.method == "LM" and next(model.parameters()).dtype != torch.float64:
         work, batches = copy.deepcopy(model).double(), batches.double()
     loop = Loop(work, dataset, batches, options)
-    show = sys.stderr.isatty() if progress is None else progress
     try:
         with one_thread(_is_small(work, loop.sample)), lenient_extrapolation(work):
-            history = loop.run(callbacks, show, delay=progress is None)
+            history = loop.run(callbacks, progress)
     finally:
         if work is not model:
             model.load_state_dict(work.state_dict())

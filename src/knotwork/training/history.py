@@ -53,5 +53,10 @@ class History:
             text += f", test {self.metric} {self.test_loss[self._best_entry()]:.3g}"
         return f"{text} after {self.steps[-1]} steps in {self.seconds[-1]:.2f} s: {self.status}"
 
+    def _repr_html_(self) -> str | None:
+        from ..notebook import history_html
+
+        return history_html(self)
+
     def _best_entry(self) -> int:
         return self.steps.index(self.best_step) if self.best_step in self.steps else -1

@@ -22,6 +22,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from .cholesky import Cholesky
+
 _START_DAMPING = 1e-3
 _LEAST_DAMPING = 1e-14
 _MOST_DAMPING = 1e12
@@ -125,10 +127,10 @@ class LevenbergMarquardt:
     def _solve(self, scaled: Tensor, right: Tensor, weights: Tensor) -> Tensor | None:
         damped = scaled.clone()
         damped.diagonal().add_(self.damping * weights + _LEAST_DAMPING)
-        factor, failed = torch.linalg.cholesky_ex(damped)
-        if int(failed) != 0:
+        factor = Cholesky(damped)
+        if not factor.succeeded:
             return None
-        move = torch.cholesky_solve(right[:, None], factor)[:, 0]
+        move = factor.solve(right)
         return move if bool(move.isfinite().all()) else None
 
     def _refuse(self) -> None:

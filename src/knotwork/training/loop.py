@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
+from .._progress import progress_display
 from ..data import Dataset
 from ..network import KAN
 from .batches import Batches, TensorBatches
@@ -89,7 +89,7 @@ class Loop:
             return QuasiNewtonMethod(objective, options.rate)
         return AdamMethod(objective, options.rate, torch.Generator().manual_seed(options.seed))
 
-    def run(self, callbacks: Sequence[Callback], show: bool, delay: bool) -> History:
+    def run(self, callbacks: Sequence[Callback], progress: bool | None) -> History:
         """Go through the steps; whatever happens, leave the network at the best met."""
         history, steps = self.history, self.options.steps
         began = time.perf_counter()
@@ -100,29 +100,24 @@ class Loop:
             self._start()
         method = self._method()
         history.status = "all steps done"
-        bar = tqdm(
-            total=steps, disable=not show, delay=1.0 if delay else 0.0, leave=False, unit="step"
-        )
         try:
-            with bar:
+            with progress_display(progress, name="fitting", total=steps, unit="steps") as display:
                 for step in range(1, steps + 1):
                     if self._follow(step):
                         method.reset()
                     stopped = method.step()
-                    bar.update()
                     if step % self.every and step != steps and not stopped:
+                        display.show(step, self._remark())
                         continue
                     now = self._evaluate(method)
                     self._record(step, now, began)
-                    text = f"{history.metric} {history.train_loss[-1]:.3g}"
-                    bar.set_postfix_str(
-                        text, refresh=not delay and (step == steps or bool(stopped))
-                    )
+                    display.show(step, self._remark())
                     keeper.see(step, now, method.era)
                     asked = self._asked_to_stop(callbacks, step)
                     stopped = asked or keeper.patience_over or stopped
                     if stopped:
                         history.status = stopped
+                        display.show(step, f"{self._remark()}, {stopped}")
                         break
         finally:
             history.best_step = keeper.restore()
@@ -148,6 +143,9 @@ class Loop:
         start_on_data(self.model, self.sample, self.options.loss, self.options.starts)
         if not math.isfinite(self._evaluate().objective):
             self.model.load_state_dict(state)
+
+    def _remark(self) -> str:
+        return f"{self.history.metric} {self.history.train_loss[-1]:.3g}"
 
     def _asked_to_stop(self, callbacks: Sequence[Callback], step: int) -> str:
         progress = Progress(self.model, self.history, step, self.options.steps)

@@ -54,43 +54,33 @@ class LayerParameters:
         """Number of free parameters of the layer."""
         return self.spline_size + int(self.free.sum()) + self.layer.out_features
 
-    @cached_property
-    def _edges(self) -> Tensor:
-        """Number of every spline edge among all edges, shape (spline edges,)."""
-        return self.sources * self.layer.out_features + self.targets
-
-    @cached_property
-    def _places(self) -> Tensor:
-        """Where every coefficient stands in the layer's tensor, shape (spline edges, grid + k)."""
-        _, count, outputs = self.layer.coefficients.shape
-        row = torch.arange(count, device=self.sources.device)
-        return (self.sources[:, None] * count + row) * outputs + self.targets[:, None]
-
-    def read(self) -> Tensor:
-        """Return the layer's slice of the vector."""
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The layer's parameters, as they are now: grids and symbols replace them."""
         layer = self.layer
-        splines = layer.coefficients.take(self._places)
-        if layer.residual_weight is not None:
-            weight = layer.residual_weight.take(self._edges)
-            splines = torch.cat([splines, weight[:, None]], dim=1)
-        parts = [splines.flatten(), layer.bias]
-        if len(self.free):
-            parts.insert(1, layer.affine[self.free])
-        return torch.cat(parts)
+        weights = [] if layer.residual_weight is None else [layer.residual_weight]
+        return [layer.coefficients, *weights, layer.affine, layer.bias]
 
-    def write(self, values: Tensor) -> None:
-        """Set the layer's parameters from its slice of the vector."""
-        layer = self.layer
-        splines = values[: self.spline_size].view(len(self.sources), self.per_edge)
-        count = layer.coefficients.shape[1]
-        layer.coefficients.put_(self._places, splines[:, :count])
+    def places(self) -> Tensor:
+        """Where every entry of the layer's slice stands in its `tensors`, flattened and joined.
+
+        Returns
+        -------
+        Tensor of shape (size,), int64
+        """
+        layer, device = self.layer, self.sources.device
+        _, count, outputs = layer.coefficients.shape
+        begins = [0]
+        for tensor in self.tensors:
+            begins.append(begins[-1] + tensor.numel())
+        row = torch.arange(count, device=device)
+        splines = (self.sources[:, None] * count + row) * outputs + self.targets[:, None]
         if layer.residual_weight is not None:
-            layer.residual_weight.put_(self._edges, splines[:, count])
-        rest = values[self.spline_size :]
-        constants = len(rest) - layer.out_features
-        if constants:
-            layer.affine[self.free] = rest[:constants]
-        layer.bias.copy_(rest[constants:])
+            weights = begins[1] + self.sources * outputs + self.targets
+            splines = torch.cat([splines, weights[:, None]], dim=1)
+        constants = begins[-3] + self.free.flatten().nonzero()[:, 0]
+        biases = torch.arange(begins[-2], begins[-1], device=device)
+        return torch.cat([splines.flatten(), constants, biases])
 
 
 class FreeParameters:
@@ -144,16 +134,34 @@ class FreeParameters:
             local, weight, plain = local + part.coefficients, weight + weights, plain + rest
         return torch.cat(places)
 
+    @cached_property
+    def _places(self) -> Tensor:
+        """Where every entry stands in all layers' tensors, flattened and joined."""
+        places: list[Tensor] = []
+        begin = 0
+        for part in self.parts:
+            places.append(begin + part.places())
+            begin += sum(tensor.numel() for tensor in part.tensors)
+        return torch.cat(places)
+
+    # Both are called in every trial of a step: few operations on tensors, however many layers.
+
     @torch.no_grad()
     def read(self) -> Tensor:
         """Return the vector, shape (size,)."""
-        return torch.cat([part.read() for part in self.parts])
+        return _joined(self._tensors()).take(self._places)
 
     @torch.no_grad()
     def write(self, values: Tensor) -> None:
         """Set the network's parameters from a vector of shape (size,)."""
-        for part in self.parts:
-            part.write(values[part.offset : part.offset + part.size])
+        tensors = self._tensors()
+        joined = _joined(tensors).put_(self._places, values)
+        parts = joined.split([tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+    def _tensors(self) -> list[Tensor]:
+        return [tensor for part in self.parts for tensor in part.tensors]
 
     def trainable(self) -> Tensor:
         """Tell which entries of the vector may change, those whose parameters require gradients."""
@@ -181,3 +189,7 @@ class FreeParameters:
             return None
         before = int(part.free[:position].sum()) + int(part.free[position, :column].sum())
         return part.offset + part.spline_size + before
+
+
+def _joined(tensors: list[Tensor]) -> Tensor:
+    return torch.cat([tensor.flatten() for tensor in tensors])
