@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 KERNELS := CMakeLists.txt $(wildcard src/knotwork/kernels/cpu/*)
 
-.PHONY: setup demo test lint format bench clean
+.PHONY: setup demo test docs lint format bench clean
 
 setup: $(VENV)/.installed
 
@@ -20,6 +20,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n 2
+
+# Warnings are errors: a link, a name in a docstring or an example that fails ends the build.
+docs: setup
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs out/docs
 
 lint: setup
 	$(BIN)/ruff check .
@@ -40,4 +44,4 @@ bench: setup
 	$(BIN)/python benchmarks/flakiness.py --widths 2 5 --seeds 0 1 2
 
 clean:
-	rm -rf $(VENV) out build dist
+	rm -rf $(VENV) out build dist docs/_generated

@@ -1,7 +1,15 @@
-"""Draw the pictures of README.md: ``.venv/bin/python docs/make_images.py``."""
+"""Draw the pictures of README.md and of the pages: ``.venv/bin/python docs/make_images.py``.
 
+Those of the tutorial are what its own code writes.
+"""
+
+import contextlib
+import re
+import shutil
+import tempfile
 from pathlib import Path
 
+import explanation_images
 import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -9,14 +17,49 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
 from knotwork import KAN, create_dataset
+from knotwork.plotting import plot_basis, plot_interpolation
 
-IMAGES = Path(__file__).parent / "images"
+PAGES = Path(__file__).parent
+IMAGES = PAGES / "images"
 DPI = 110
 GAP = 40
 WHITE = 255
 
 
 def main() -> None:
+    """Draw all pictures."""
+    IMAGES.mkdir(exist_ok=True)
+    draw_introduction()
+    draw_tutorial()
+    draw_explanations()
+
+
+def draw_explanations() -> None:
+    """Draw the pictures of the explanation pages; print the figures that these quote."""
+    model, perceptron = explanation_images.networks()
+    beside = side_by_side(model.plot(), explanation_images.plot_perceptron(perceptron))
+    imsave(IMAGES / "kan_and_mlp.png", beside)
+    for name, figure in {
+        "basis": plot_basis(),
+        "interpolation": plot_interpolation(),
+        "runge": explanation_images.plot_runge(),
+        "error_bars": explanation_images.plot_error_bars(),
+    }.items():
+        imsave(IMAGES / f"{name}.png", pixels(figure))
+
+
+def draw_tutorial() -> None:
+    """Run the tutorial, and keep the pictures that it saves."""
+    text = (PAGES / "tutorial.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        for block in re.findall(r"^```python\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE):
+            exec(block, names)
+        for picture in Path(folder).glob("*.png"):
+            shutil.copyfile(picture, IMAGES / f"tutorial_{picture.name}")
+
+
+def draw_introduction() -> None:
     """Draw the introductory example's network before and after it is pruned and symbolic."""
     dataset = create_dataset(
         lambda x: torch.exp(torch.sin(torch.pi * x[:, [0]]) + x[:, [1]] ** 2), n_var=2
@@ -28,7 +71,6 @@ def main() -> None:
     model.train(dataset, opt="LBFGS", steps=50)
     model.auto_symbolic(lib=["x", "x^2", "x^3", "x^4", "exp", "log", "sqrt", "sin", "abs"])
     symbolic = model.plot(title="Pruned and symbolic")
-    IMAGES.mkdir(exist_ok=True)
     imsave(IMAGES / "introduction.png", side_by_side(trained, symbolic))
 
 

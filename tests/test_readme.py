@@ -11,7 +11,11 @@ from knotwork.edges import Edge
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "docs").rglob("*.md")
+    if "_generated" not in path.parts
+)
 
 
 def blocks_of(text):
@@ -37,12 +41,26 @@ def test_the_blocks_run_in_order(tmp_path, monkeypatch, capsys):
     assert files == pictures | {"model.safetensors", "model.onnx", "log", "explanation.html"}
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_the_blocks_of_every_page_run_in_order(page, tmp_path, monkeypatch):
+def blocks_and_outputs(text):
+    """Yield each block, and what the page says that it prints; None if it does not say."""
+    pattern = r"^```python\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?"
+    for match in re.finditer(pattern, text, flags=re.DOTALL | re.MULTILINE):
+        yield match.groups()
+
+
+def test_outputs_are_found_behind_their_blocks():
+    page = "```python\na\n```\n\n```text\n1\n```\n\n```python\nb\n```\n\nWords\n\n```text\n2\n```\n"
+    assert list(blocks_and_outputs(page)) == [("a\n", "1\n"), ("b\n", None)]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks_of((ROOT / page).read_text())])
+def test_the_blocks_of_every_page_run_and_print_what_it_says(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    names = {}
-    for number, block in enumerate(blocks_of((ROOT / page).read_text(encoding="utf-8")), start=1):
+    names, text = {}, (ROOT / page).read_text(encoding="utf-8")
+    for number, (block, output) in enumerate(blocks_and_outputs(text), start=1):
         exec(compile(block, f"{page}, block {number}", "exec"), names)
+        printed = capsys.readouterr().out
+        assert output in (None, printed), f"{page}, block {number}"
 
 
 def test_what_pykans_methods_are_called_here_is_there():

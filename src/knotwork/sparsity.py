@@ -185,12 +185,42 @@ def _scores(model: KAN, x: Tensor) -> Attribution:
 
 
 def prune_edges(model: KAN, threshold: float = 3e-2, X: Tensor | None = None) -> KAN:
-    """Return a network without the edges scoring below `threshold`; see `prune`."""
+    """Return a network without the edges scoring below `threshold`; see `prune`.
+
+    Parameters
+    ----------
+    model : KAN
+        Left as it is.
+    threshold : float
+        What scores less goes; see `attribute`.
+    X : Tensor of shape (rows, inputs), optional
+        Data to judge by; what the network was last fitted to if None.
+
+    Returns
+    -------
+    KAN
+        With its `prune_report` set.
+    """
     return prune(model, 0.0, threshold, X)
 
 
 def prune_nodes(model: KAN, threshold: float = 1e-2, X: Tensor | None = None) -> KAN:
-    """Return a network without the hidden nodes scoring below `threshold`; see `prune`."""
+    """Return a network without the hidden nodes scoring below `threshold`; see `prune`.
+
+    Parameters
+    ----------
+    model : KAN
+        Left as it is.
+    threshold : float
+        What scores less goes; see `attribute`.
+    X : Tensor of shape (rows, inputs), optional
+        Data to judge by; what the network was last fitted to if None.
+
+    Returns
+    -------
+    KAN
+        With its `prune_report` set.
+    """
     return prune(model, threshold, 0.0, X)
 
 
@@ -199,6 +229,20 @@ def prune_inputs(model: KAN, threshold: float = 1e-2, X: Tensor | None = None) -
     """Return a network that no longer takes the inputs scoring below `threshold`.
 
     An input that goes leaves its edges' means behind.  At least the most important one stays.
+
+    Parameters
+    ----------
+    model : KAN
+        Left as it is.
+    threshold : float
+        What scores less goes; see `attribute`.
+    X : Tensor of shape (rows, inputs), optional
+        Data to judge by; what the network was last fitted to if None.
+
+    Returns
+    -------
+    KAN
+        With its `prune_report` set.
     """
     x = model.inputs_or_recent(X)
     check_number(threshold, "threshold", low=0)

@@ -46,9 +46,9 @@ def as_dataset(
     Parameters
     ----------
     data : dict, pair or Dataset
-        The dict of `create_dataset` (its two test keys may be left out), a pair (X, y), or a
-        Dataset. X is of shape (rows, inputs) and y of shape (rows,) or (rows, outputs); each is a
-        tensor, an array, a pandas or polars frame or series, or a list.
+        The dict of `knotwork.create_dataset` (its two test keys may be left out), a pair (X, y),
+        or a Dataset. X is of shape (rows, inputs) and y of shape (rows,) or (rows, outputs); each
+        is a tensor, an array, a pandas or polars frame or series, or a list.
     inputs, outputs : int
         The network's numbers of inputs and outputs.
     dtype : torch.dtype

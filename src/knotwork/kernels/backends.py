@@ -154,7 +154,20 @@ selection = Selection(
 
 @contextmanager
 def use(choice: str) -> Generator[None]:
-    """Use a backend for as long as the context lasts: one of `CHOICES`."""
+    """Use a backend for as long as the context lasts.
+
+    Parameters
+    ----------
+    choice : str
+        One of `CHOICES`.
+
+    Examples
+    --------
+    >>> from knotwork import kernels
+    >>> with kernels.use("reference"):
+    ...     kernels.selection.choice
+    'reference'
+    """
     before = selection.choice
     selection.choose(choice)
     try:

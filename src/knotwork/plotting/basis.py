@@ -44,7 +44,19 @@ class BasisDrawing:
 
 
 def basis_drawing(grid: int = 5, k: int = 3) -> BasisDrawing:
-    """Compute the B-splines of order `k` on `grid` intervals, and weights for a smooth curve."""
+    """Compute the B-splines of order `k` on `grid` intervals, and weights for a smooth curve.
+
+    Parameters
+    ----------
+    grid : int
+        Intervals; there are ``grid + k`` B-splines.
+    k : int
+        Their order, 1 to 5.
+
+    Returns
+    -------
+    BasisDrawing
+    """
     grid = check_integer(grid, "grid", low=1)
     k = check_integer(k, "k", low=1, high=MAX_ORDER)
     breaks = torch.linspace(0, 1, grid + 1, dtype=torch.float64)[None]
@@ -68,6 +80,10 @@ def plot_basis(grid: int = 5, k: int = 3) -> Figure:
         Intervals; there are ``grid + k`` B-splines.
     k : int
         Their order, 1 to 5.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     drawing = basis_drawing(grid, k)
     figure = new_figure(6.4, 4.4)

@@ -60,6 +60,10 @@ def edge_drawing(edge: Edge, X: Tensor | None = None) -> EdgeDrawing:
     edge : Edge
     X : Tensor of shape (rows, inputs of the network), optional
         What the network was last fitted to if None.
+
+    Returns
+    -------
+    EdgeDrawing
     """
     return drawing_over(
         edge,
@@ -111,6 +115,10 @@ def plot_edge(edge: Edge, X: Tensor | None = None) -> Figure:
         As ``model[l, i, j]``.
     X : Tensor of shape (rows, inputs of the network), optional
         What the network was last fitted to if None.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     drawing = edge_drawing(edge, X)
     figure = new_figure(4.8, 3.6)

@@ -22,6 +22,10 @@ def plot_history(history: History | Sequence[History]) -> Figure:
     history : History or sequence of History
         One fit, or several fits of one network one after the other, as when its grid is refined
         between them.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     histories = [history] if isinstance(history, History) else list(history)
     joined = joined_history(histories)

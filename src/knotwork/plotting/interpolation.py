@@ -51,7 +51,12 @@ class InterpolationDrawing:
 
 
 def interpolation_drawing() -> InterpolationDrawing:
-    """Compute the three curves of `plot_interpolation`."""
+    """Compute the three curves of `plot_interpolation`.
+
+    Returns
+    -------
+    InterpolationDrawing
+    """
     x = torch.linspace(-1, 1, len(_NOISE), dtype=torch.float64)
     y = torch.sin(torch.pi * x) + torch.tensor(_NOISE, dtype=torch.float64)
     at = torch.linspace(-1, 1, _CURVE_POINTS, dtype=torch.float64)
@@ -71,6 +76,10 @@ def plot_interpolation() -> Figure:
 
     The polynomial meets every point and swings between them; the spline through the points keeps
     close; the fit, which has fewer coefficients than there are points, also averages their noise.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     drawing = interpolation_drawing()
     figure = new_figure(9.6, 3.2)

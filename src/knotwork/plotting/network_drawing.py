@@ -138,6 +138,10 @@ def network_drawing(
         Edges with a lower score are left out; absent edges always are.
     row : Tensor of shape (inputs,), optional
         To be marked on every function.
+
+    Returns
+    -------
+    NetworkDrawing
     """
     x = rows_or_recent(model, X)
     check_number(threshold, "threshold", low=0)

@@ -151,7 +151,7 @@ def auto_symbolic(
     """Put a function of the library on every edge, in place.
 
     Edges are snapped one by one in the context of the whole network, by a beam search that fits
-    everything else again after every choice (see `knotwork.symbolic.snapping`); constants are
+    everything else again after every choice (see ``knotwork/symbolic/snapping.py``); constants are
     fitted to rounding error and made nicer where the loss allows.  Where the network as it is
     does not clearly turn into the right functions, it is first made sparser, and then started
     afresh a few times in the same shape or a narrower one, until the loss is rounding error or two

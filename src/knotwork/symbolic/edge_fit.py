@@ -54,7 +54,7 @@ class EdgeFit:
     function
         The function f.
     a, b, c, d
-        The constants, in the canonical form of `SymbolicFunction.normalise`.
+        The constants, in the canonical form of `knotwork.SymbolicFunction.normalise`.
     r2
         The coefficient of determination over the samples, with their weights.
     score

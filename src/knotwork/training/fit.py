@@ -76,8 +76,10 @@ def fit(
         Weight of every training row.
     lamb : float
         Strength of the sparsity penalty, relative to the targets' variance.  With LM it is the
-        adaptive count of edges; with L-BFGS and Adam the L1 and entropy penalty of the KAN paper,
-        whose terms `lamb_l1`, `lamb_entropy`, `lamb_coef` and `lamb_coefdiff` weigh.
+        adaptive count of edges; with L-BFGS and Adam the L1 and entropy penalty of the KAN paper.
+    lamb_l1, lamb_entropy, lamb_coef, lamb_coefdiff : float
+        L-BFGS and Adam only: what the terms of that penalty weigh, which are the edges' sizes, the
+        entropy of their shares, and the size and differences of coefficients.
     smoothness : float, optional
         LM only: strength of a penalty on the roughness of the splines.  By default generalised
         cross-validation chooses it, so that neither fine grids nor noise
