@@ -21,6 +21,8 @@ from ._atomic_write import write_atomically
 
 FORMAT = "knotwork"
 FORMAT_VERSION = 1
+# The "class" of a header whose file holds a fit under way instead of a network.
+TRAINING = "training"
 
 
 class CheckpointError(ValueError):

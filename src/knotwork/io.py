@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from . import _checkpoint_file
+from ._checkpoint_file import TRAINING
 from ._checkpoint_file import CheckpointError as CheckpointError
 from ._checks import check_integer
 from .functions import LIBRARY, SymbolicFunction
@@ -110,6 +111,11 @@ def load(
     own = _by_name(functions)
     path = Path(path)
     header, tensors = _checkpoint_file.read(path)
+    if header.get("class") == TRAINING:
+        raise CheckpointError(
+            f"{path} holds a fit under way, not a network: go on with it by "
+            "fit(..., checkpoint=path, resume=True), and save the network that comes of it."
+        )
     try:
         model = _BUILDERS[header["class"]](header, tensors, own)
         model.input_names = _names(header["input_names"], "input_names", model.input_count)

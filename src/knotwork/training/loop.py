@@ -9,20 +9,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm.auto import tqdm
 
 from ..data import Dataset
 from ..network import KAN
 from .batches import Batches, TensorBatches
+from .checkpoint import Checkpoint
 from .dense import DenseLeastSquares
 from .first_order import AdamMethod, FirstOrderObjective, QuasiNewtonMethod
 from .grids import grid_misfits
 from .history import History
+from .keeper import Evaluation, Keeper, copy_of_state, load_state, tensors_of
 from .losses import target_variance, total_weight
 from .methods import STATISTICS_ROWS, Method
 from .options import FitOptions
 from .penalties import sparsity_measure, sparsity_penalty
+from .saved import Saved
 from .second_order import DenseLevenbergMarquardt, LevenbergMarquardtMethod
 from .start import is_fresh, start_on_data
 
@@ -89,47 +92,99 @@ class Loop:
             return QuasiNewtonMethod(objective, options.rate)
         return AdamMethod(objective, options.rate, torch.Generator().manual_seed(options.seed))
 
-    def run(self, callbacks: Sequence[Callback], show: bool, delay: bool) -> History:
-        """Go through the steps; whatever happens, leave the network at the best met."""
+    def run(
+        self,
+        callbacks: Sequence[Callback],
+        show: bool,
+        delay: bool,
+        checkpoint: Checkpoint | None = None,
+    ) -> History:
+        """Go through the steps; whatever happens, leave the network at the best met.
+
+        Parameters
+        ----------
+        callbacks : sequence of callables
+        show, delay : bool
+            Whether to show a bar of progress, and whether only after a second.
+        checkpoint : Checkpoint, optional
+            Where to keep the fit on its way, and what to go on from.
+        """
         history, steps = self.history, self.options.steps
         began = time.perf_counter()
         origin = self._evaluate_start()
-        keeper = _Keeper(self.model, origin, self.options.patience)
-        self._record(0, origin, began)
-        if steps:
-            self._start()
-        method = self._method()
-        history.status = "all steps done"
+        keeper = Keeper(self.model, origin, self.options.patience)
+        if checkpoint is None or checkpoint.saved is None:
+            self._record(0, origin, began)
+            if checkpoint is not None:
+                checkpoint.save(None)
+            if steps:
+                self._start()
+            method, step, stopped = self._method(), 0, ""
+        else:
+            method, step, stopped = self._take_up(checkpoint, checkpoint.saved, keeper)
+            began -= history.seconds[-1]
         bar = tqdm(
-            total=steps, disable=not show, delay=1.0 if delay else 0.0, leave=False, unit="step"
+            total=steps,
+            initial=step,
+            disable=not show,
+            delay=1.0 if delay else 0.0,
+            leave=False,
+            unit="step",
         )
         try:
             with bar:
-                for step in range(1, steps + 1):
+                while step < steps and not stopped:
+                    step += 1
                     if self._follow(step):
                         method.reset()
                     stopped = method.step()
                     bar.update()
-                    if step % self.every and step != steps and not stopped:
-                        continue
-                    now = self._evaluate(method)
-                    self._record(step, now, began)
-                    text = f"{history.metric} {history.train_loss[-1]:.3g}"
-                    bar.set_postfix_str(
-                        text, refresh=not delay and (step == steps or bool(stopped))
-                    )
-                    keeper.see(step, now, method.era)
-                    asked = self._asked_to_stop(callbacks, step)
-                    stopped = asked or keeper.patience_over or stopped
-                    if stopped:
-                        history.status = stopped
-                        break
+                    if step % self.every == 0 or step == steps or stopped:
+                        now = self._evaluate(method)
+                        self._record(step, now, began)
+                        text = f"{history.metric} {history.train_loss[-1]:.3g}"
+                        bar.set_postfix_str(
+                            text, refresh=not delay and (step == steps or bool(stopped))
+                        )
+                        keeper.see(step, now, method.era)
+                        asked = self._asked_to_stop(callbacks, step)
+                        stopped = asked or keeper.patience_over or stopped
+                    if checkpoint is not None:
+                        over = step == steps or bool(stopped)
+                        if over or checkpoint.due(step):
+                            checkpoint.save(self._state(method, keeper, step, stopped))
         finally:
             history.best_step = keeper.restore()
+        history.status = stopped or "all steps done"
         history.refused = method.refused
         return history
 
-    def _evaluate_start(self) -> _Evaluation:
+    def _state(self, method: Method, keeper: Keeper, step: int, stopped: str) -> dict[str, Any]:
+        """Return all that the rest of the fit depends on."""
+        return {
+            "step": step,
+            "stopped": stopped,
+            "network": tensors_of(self.model.state_dict()),
+            "history": self.history.state(),
+            "keeper": keeper.state(),
+            "method": method.state(),
+        }
+
+    def _take_up(
+        self, checkpoint: Checkpoint, saved: Saved, keeper: Keeper
+    ) -> tuple[Method, int, str]:
+        """Go on from what `_state` gave; return the method, the step and why the fit stopped."""
+        try:
+            load_state(self.model, saved)
+            self.history.take_up(saved.part("history"))
+            keeper.take_up(saved.part("keeper"))
+            method = self._method()
+            method.take_up(saved.part("method"))
+            return method, saved.integer("step"), saved.text("stopped")
+        except ValueError as error:
+            raise checkpoint.wrong(error) from error
+
+    def _evaluate_start(self) -> Evaluation:
         first = self._evaluate()
         if not math.isfinite(first.objective):
             raise FloatingPointError(
@@ -144,7 +199,7 @@ class Loop:
             return
         if not is_fresh(self.model):
             return
-        state = _copy_of_state(self.model)
+        state = copy_of_state(self.model)
         start_on_data(self.model, self.sample, self.options.loss, self.options.starts)
         if not math.isfinite(self._evaluate().objective):
             self.model.load_state_dict(state)
@@ -173,7 +228,7 @@ class Loop:
             return False
         return True
 
-    def _evaluate(self, method: Method | None = None) -> _Evaluation:
+    def _evaluate(self, method: Method | None = None) -> Evaluation:
         train = None if method is None else method.train_loss()
         train = self._mean_loss(self.batches) if train is None else train
         extra_penalty = 0.0 if method is None else method.extra_penalty()
@@ -188,7 +243,7 @@ class Loop:
                 else:
                     penalty = float(sparsity_penalty(self.model, rows, weights)[0])
         given = train / self.variance + penalty
-        return _Evaluation(train, test, penalty, given, given + extra_penalty)
+        return Evaluation(train, test, penalty, given, given + extra_penalty)
 
     @torch.no_grad()
     def _mean_loss(self, batches: Batches) -> float:
@@ -198,7 +253,7 @@ class Loop:
             weight += total_weight(batch)
         return total / weight
 
-    def _record(self, step: int, now: _Evaluation, began: float) -> None:
+    def _record(self, step: int, now: Evaluation, began: float) -> None:
         history = self.history
         history.steps.append(step)
         history.train_loss.append(self.options.loss.report(now.train))
@@ -209,77 +264,10 @@ class Loop:
         history.seconds.append(time.perf_counter() - began)
 
 
-@dataclass(frozen=True)
-class _Evaluation:
-    """Mean losses, the penalty, and the objectives: as `given`, and with the method's own part."""
-
-    train: float
-    test: float
-    penalty: float
-    given: float
-    objective: float
-
-
-class _Keeper:
-    """Keeps the best parameters met.
-
-    The best is judged by the test loss if there is patience for it, otherwise by the objective.
-    Where a method changes what it minimises (smoothness chosen anew, knots moved), values from
-    before say nothing any more: a new era begins with the parameters it finds.  Whatever came
-    between, the network never ends worse than its `origin`, as the fit was given it.
-    """
-
-    def __init__(self, model: nn.Module, origin: _Evaluation, patience: int | None) -> None:
-        self._model = model
-        self._patience = patience
-        self._origin = origin
-        self._origin_state = self._best_state = _copy_of_state(model)
-        self._best, self._best_step, self._era = origin, 0, 0
-        self._idle = 0
-
-    def _judge(self, evaluation: _Evaluation) -> float:
-        value = evaluation.objective if self._patience is None else evaluation.test
-        return value if math.isfinite(value) else math.inf
-
-    def see(self, step: int, now: _Evaluation, era: int) -> None:
-        """Look at the network after a step."""
-        new_era = era != self._era and self._patience is None and math.isfinite(now.objective)
-        better = self._judge(now) < self._judge(self._best)
-        self._idle = 0 if better else self._idle + 1
-        if better or new_era:
-            self._best, self._best_step, self._era = now, step, era
-            self._best_state = _copy_of_state(self._model)
-
-    @property
-    def patience_over(self) -> str:
-        """Why to stop, if the test loss has not improved for too long."""
-        if self._patience is None or self._idle < self._patience:
-            return ""
-        return f"stopped early: no better test loss for {self._patience} records"
-
-    def restore(self) -> int:
-        """Give the network the best parameters, the first ones included; return their step."""
-        worse = self._judge(self._origin) < self._judge(self._best)
-        if self._patience is None:
-            # Roughness apart: it was not known at the start.
-            worse = self._origin.given < self._best.given
-        if worse:
-            self._best_state, self._best_step = self._origin_state, 0
-        self._model.load_state_dict(self._best_state)
-        return self._best_step
-
-
-def _copy_of_state(model: nn.Module) -> dict[str, Any]:
-    return {
-        name: value.detach().clone() if isinstance(value, Tensor) else value
-        for name, value in model.state_dict().items()
-    }
-
-
 def _record_every(options: FitOptions, batches: Batches) -> int:
     """Return how many steps lie between records: about an epoch for Adam, else 1."""
     if options.method != "Adam":
         return 1
     if isinstance(batches, TensorBatches):
-        return max(1, min(math.ceil(len(batches.samples) / batches.rows), options.steps))
+        return max(1, min(len(batches), options.steps))
     return max(1, min(options.steps // 20, 100))
