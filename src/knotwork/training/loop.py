@@ -174,14 +174,19 @@ class Loop:
         self, checkpoint: Checkpoint, saved: Saved, keeper: Keeper
     ) -> tuple[Method, int, str]:
         """Go on from what `_state` gave; return the method, the step and why the fit stopped."""
+        before = copy_of_state(self.model)
         try:
+            step, stopped = saved.integer("step"), saved.text("stopped")
+            if not 0 < step <= self.options.steps:
+                raise ValueError(f"step is {step} of {self.options.steps}.")
             load_state(self.model, saved)
             self.history.take_up(saved.part("history"))
             keeper.take_up(saved.part("keeper"))
             method = self._method()
             method.take_up(saved.part("method"))
-            return method, saved.integer("step"), saved.text("stopped")
+            return method, step, stopped
         except ValueError as error:
+            self.model.load_state_dict(before)
             raise checkpoint.wrong(error) from error
 
     def _evaluate_start(self) -> Evaluation:

@@ -7,7 +7,6 @@ stopping.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-
 from typing import Any
 
 from torch import nn
