@@ -35,6 +35,8 @@ _DTYPES: Mapping[str, torch.dtype] = {
 # A pair (sums, number of products) in a width is one number for any number of nodes; no network
 # that was saved has more than this.
 _MOST_PRODUCTS = 2**20
+# Characters of a reason, which can quote the file.
+_LONGEST_REASON = 300
 
 
 def save(model: Trainable, path: str | PathLike[str]) -> None:
@@ -124,7 +126,8 @@ def load(
         raise CheckpointError(f"{path}: {error}") from None
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         # Whoever wrote such a header, it was not `save`.
-        raise CheckpointError(f"{path} is not a checkpoint that can be right: {error}") from error
+        reason = str(error)[:_LONGEST_REASON]
+        raise CheckpointError(f"{path} is not a checkpoint that can be right: {reason}") from error
     return model if device is None else model.to(device)
 
 

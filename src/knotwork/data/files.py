@@ -119,7 +119,7 @@ class _Delimited(NamedTuple):
                     problem = _not_a_number(text)
                     if problem:
                         return ValueError(
-                            f"{file}: column {self.names[index]!r} holds {problem[0]}, first "
+                            f"{file}: column {shorten(self.names[index])} holds {problem[0]}, first "
                             f"{shorten(text)} in {_place(row, line)}: {problem[1]}."
                         )
         except csv.Error as broken:
@@ -198,7 +198,7 @@ class _Parquet:
         numbers = column_numbers(series)
         if isinstance(numbers, Stranger):
             raise ValueError(
-                f"{file}: column {name!r} holds {numbers.kind}, first {numbers.shown} in row "
+                f"{file}: column {shorten(name)} holds {numbers.kind}, first {numbers.shown} in row "
                 f"{numbers.row + 1}: {REMEDIES[numbers.kind]} (inputs=[...] names the columns "
                 "to use)."
             )
@@ -208,7 +208,7 @@ class _Parquet:
             raise _missing_error(file, name, int(missing.sum()), where)
         if infinite.any():
             raise ValueError(
-                f"{file}: column {name!r} holds an infinite number, first in row "
+                f"{file}: column {shorten(name)} holds an infinite number, first in row "
                 f"{infinite.argmax() + 1}: drop that row, or rescale the column."
             )
         return numbers
@@ -233,7 +233,7 @@ class _Parquet:
 def _missing_error(file: str, name: str, count: int, where: str) -> ValueError:
     values = "1 missing value" if count == 1 else f"{count} missing values"
     return ValueError(
-        f"{file}: column {name!r} has {values}, first in {where}: fill them in, drop their rows, "
+        f"{file}: column {shorten(name)} has {values}, first in {where}: fill them in, drop their rows, "
         "or leave the column out (inputs=[...] names the columns to use)."
     )
 

@@ -129,7 +129,9 @@ class Checkpoint:
         if header.get("state") is None:
             return
         try:
-            on_device = {name: tensor.to(device) for name, tensor in tensors.items()}
+            # Copies begin where torch's own tensors do: sums of numbers that begin elsewhere in
+            # memory can differ in their last digit.
+            on_device = {name: tensor.to(device, copy=True) for name, tensor in tensors.items()}
             self.saved = Saved(header["state"], on_device)
         except ValueError as error:
             raise self.wrong(error) from None

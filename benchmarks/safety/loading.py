@@ -1,0 +1,185 @@
+"""Reading damaged files in a process of its own, which is watched from outside and from inside.
+
+From outside: it may not end, nor take longer than a limit for a file. From inside: its memory is
+limited, and an audit hook of Python notes whatever would execute code, start a process, load a
+library or write elsewhere. A file is named by its seed, so that what went wrong can be repeated.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from safety.mutations import CANARY, mutate
+from safety.specimens import SPECIMENS
+
+# Address space, beyond that of the imported libraries, and time that one file may take.
+_MEMORY = 2 * 2**30
+_SECONDS = 30.0
+_LONGEST_MESSAGE = 1000
+_EXECUTING = (
+    *("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "subprocess.Popen"),
+    *("pickle.find_class", "ctypes.dlopen", "socket.connect", "exec"),
+)
+
+
+@dataclass
+class Outcome:
+    """What came of the damaged files of one kind; `bad` holds (seed, what went wrong)."""
+
+    files: int = 0
+    refused: int = 0
+    right: int = 0
+    bad: list[tuple[str, str]] = field(default_factory=list)
+    slowest_seconds: float = 0.0
+    memory_mb: float = 0.0
+
+    def figures(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return asdict(self)
+
+
+def read_damaged(name: str, count: int, first: int = 0) -> Outcome:
+    """Read `count` damaged copies of a specimen."""
+    outcome = Outcome()
+    number = first
+    while number < first + count:
+        with _Reader(name) as reader:
+            while number < first + count:
+                seed = f"{name} {number}"
+                number += 1
+                outcome.files += 1
+                answer = reader.read(seed)
+                outcome.slowest_seconds = max(outcome.slowest_seconds, answer["seconds"])
+                outcome.memory_mb = max(outcome.memory_mb, answer["memory_mb"])
+                if answer["result"] in ("refused", "right"):
+                    setattr(outcome, answer["result"], getattr(outcome, answer["result"]) + 1)
+                else:
+                    outcome.bad.append((seed, answer["result"]))
+                if answer["gone"]:
+                    break
+    return outcome
+
+
+class _Reader:
+    """A process that reads one file after another."""
+
+    def __init__(self, name: str) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        context = multiprocessing.get_context("spawn")
+        self._connection, other = context.Pipe()
+        self._process = context.Process(target=_work, args=(name, self._folder.name, other))
+
+    def __enter__(self) -> _Reader:
+        self._process.start()
+        if not self._connection.poll(300) or self._connection.recv() != "ready":
+            raise RuntimeError("the reading process did not start")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.join()
+        self._folder.cleanup()
+
+    def read(self, seed: str) -> dict[str, Any]:
+        began = time.monotonic()
+        self._connection.send(seed)
+        gone = {"seconds": 0.0, "memory_mb": 0.0, "gone": True}
+        if not self._connection.poll(_SECONDS):
+            return {**gone, "result": f"hung for {_SECONDS:.0f} s"}
+        try:
+            return {**self._connection.recv(), "seconds": time.monotonic() - began, "gone": False}
+        except EOFError:
+            self._process.join()
+            return {**gone, "result": f"crashed with exit code {self._process.exitcode}"}
+
+
+def _work(name: str, folder: str, connection: Connection) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    os.chdir(folder)
+    specimen = SPECIMENS[name]
+    good, damaged = Path("good" + specimen.ending), Path("damaged" + specimen.ending)
+    specimen.make(good)
+    content = good.read_bytes()
+    for _ in range(2):
+        good.write_bytes(content)
+        specimen.judge(good)
+    watch = _Watch(folder)
+    sys.addaudithook(watch)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + _MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    before = _peak()
+    connection.send("ready")
+    while True:
+        seed = connection.recv()
+        damaged.write_bytes(mutate(content, specimen.ending, seed))
+        watch.seen.clear()
+        watch.armed = True
+        result = _judged(specimen.judge, damaged)
+        watch.armed = False
+        if watch.seen:
+            result = f"did what reading must not: {dict(watch.seen)}"
+        if Path(CANARY).exists():
+            result = "executed what was in the file"
+        connection.send({"result": result, "memory_mb": (_peak() - before) / 1024})
+
+
+def _judged(judge: Any, path: Path) -> str:
+    try:
+        judge(path)
+    except AssertionError as error:
+        return f"read wrongly: {error}"
+    except (ValueError, OSError) as error:
+        text = str(error)
+        clear = 10 < len(text) < _LONGEST_MESSAGE and "\n" not in text
+        return "refused" if clear else f"refused unclearly: {text[:200]!r}"
+    except BaseException as error:  # whatever else comes is what is looked for
+        return f"{type(error).__name__}: {str(error)[:200]}"
+    return "right"
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+class _Watch:
+    """Notes what a reader must not do; modules of installed packages may load late."""
+
+    def __init__(self, folder: str) -> None:
+        import knotwork
+
+        self.armed = False
+        self.seen: Counter[str] = Counter()
+        self._folder = os.path.realpath(folder)
+        self._ours = (sys.prefix, sys.base_prefix, str(Path(knotwork.__file__).parent), "<frozen")
+        self._ours += tuple(path for path in sys.path if path.endswith("site-packages"))
+
+    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self.armed:
+            return
+        if event == "open":
+            path, mode, flags = arguments
+            writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+            inside = isinstance(path, str) and os.path.realpath(path).startswith(self._folder)
+            if writes and not inside and path != os.devnull:
+                self.seen[f"open {path} {mode}"] += 1
+        elif event == "exec":
+            place = getattr(arguments[0], "co_filename", "")
+            if not place.startswith(self._ours):
+                self.seen[f"exec {place}"] += 1
+        elif event in _EXECUTING:
+            self.seen[event] += 1

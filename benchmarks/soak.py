@@ -1,0 +1,131 @@
+"""Safety, measured: kills, damaged files, a thousand fits, threads, workers, disks that are full.
+
+Every figure is printed with its outcome and written to results/soak.json. The command fails if
+anything came out otherwise than it must. A damaged file is named by its kind and number, which
+repeat it.
+
+    python benchmarks/soak.py                       # all of it, what `make soak` runs
+    python benchmarks/soak.py --short               # small numbers of everything
+    python benchmarks/soak.py --file csv 117        # what came of one damaged file
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import record
+from safety.disks import full_disk, read_only_folder
+from safety.kills import kill_fits, kill_saving
+from safety.loading import read_damaged
+from safety.many import in_threads, in_workers, many_fits
+from safety.specimens import SPECIMENS
+
+# Growth of memory over a thousand fits that is taken for noise of the allocator.
+_GROWTH_MB = 16.0
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything."""
+
+    saves: int
+    fits_killed: int
+    files: int
+    fits: int
+    pairs: int
+    workers: int
+
+
+FULL = Sizes(saves=50, fits_killed=36, files=850, fits=1000, pairs=36, workers=20)
+SHORT = Sizes(saves=5, fits_killed=6, files=20, fits=20, pairs=6, workers=4)
+
+
+def soak(sizes: Sizes, tell: Callable[[str], None] = print) -> tuple[dict[str, Any], list[str]]:
+    """Run everything; return the figures, and what came out otherwise than it must."""
+    wrong: list[str] = []
+    figures: dict[str, Any] = {}
+
+    def part(name: str, work: Callable[[], dict[str, Any]], holds: Callable[[Any], bool]) -> None:
+        began = time.monotonic()
+        found = work()
+        found.setdefault("seconds", round(time.monotonic() - began, 1))
+        figures[name] = found
+        if not holds(found):
+            wrong.append(f"{name}: {found}")
+        tell(f"{name}: {', '.join(f'{key} {value}' for key, value in found.items())}")
+
+    part("kill -9 while saving", lambda: kill_saving(sizes.saves), lambda f: not f.get("neither"))
+    part(
+        "kill -9 while fitting, and resume",
+        lambda: kill_fits(sizes.fits_killed),
+        lambda f: f["same to the bit"] == f["fits"],
+    )
+    for name in SPECIMENS:
+        part(
+            f"damaged files: {name}",
+            lambda name=name: read_damaged(name, sizes.files).figures(),
+            lambda f: not f["bad"],
+        )
+    part(
+        "fits in one process",
+        lambda: many_fits(sizes.fits),
+        lambda f: (
+            f["same answer"] == f["fits"]
+            and f["threads more"] == 0
+            and f["memory after, MB"] - f["memory before, MB"] < _GROWTH_MB
+        ),
+    )
+    part(
+        "two threads at once",
+        lambda: in_threads(sizes.pairs),
+        lambda f: f["same as alone"] == f["pairs"],
+    )
+    part(
+        "workers",
+        lambda: in_workers(sizes.workers),
+        lambda f: (
+            all(f[way] == f["fits each"] for way in ("fork", "spawn", "joblib"))
+            and f["fork, large"] == 1
+        ),
+    )
+    for name, work in (("full disk", full_disk), ("read-only folder", read_only_folder)):
+        part(
+            name,
+            work,
+            lambda f: (
+                f["one clear line each"] and f["old file unharmed"] and f["nothing left over"]
+            ),
+        )
+    return figures, wrong
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--short", action="store_true", help="small numbers of everything")
+    parser.add_argument("--file", nargs=2, metavar=("KIND", "NUMBER"), help="one damaged file")
+    arguments = parser.parse_args()
+    if arguments.file:
+        name, number = arguments.file
+        print(read_damaged(name, 1, int(number)))
+        return
+    began = time.monotonic()
+    figures, wrong = soak(SHORT if arguments.short else FULL)
+    damaged = [found for name, found in figures.items() if name.startswith("damaged")]
+    total = {key: sum(found[key] for found in damaged) for key in ("files", "refused", "right")}
+    print(f"\ndamaged files in all: {total}")
+    print(f"{time.monotonic() - began:.0f} s; {len(wrong)} parts came out wrong")
+    for line in wrong:
+        print(line, file=sys.stderr)
+    if not arguments.short:
+        all_figures = {"damaged files": total, "wrong": wrong, "parts": figures}
+        print(record.write("soak", all_figures))
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
