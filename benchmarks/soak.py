@@ -14,15 +14,17 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import record
 from safety.disks import full_disk, read_only_folder
 from safety.kills import kill_fits, kill_saving
-from safety.loading import read_damaged
-from safety.many import in_threads, in_workers, many_fits
+from safety.loading import Outcome, read_damaged
+from safety.many import WAYS, in_threads, in_workers, many_fits
 from safety.specimens import SPECIMENS
 
 # Growth of memory over a thousand fits that is taken for noise of the allocator.
@@ -39,13 +41,31 @@ class Sizes:
     fits: int
     pairs: int
     workers: int
+    ways: tuple[str, ...] = WAYS
+    # How processes are started: afresh, or by a fork, which is quicker.
+    start: str = "spawn"
+    command: bool = True
 
 
-FULL = Sizes(saves=50, fits_killed=36, files=850, fits=1000, pairs=36, workers=20)
-SHORT = Sizes(saves=5, fits_killed=6, files=20, fits=20, pairs=6, workers=4)
+FULL = Sizes(saves=50, fits_killed=36, files=800, fits=1000, pairs=36, workers=20)
+SHORT = Sizes(
+    saves=4,
+    fits_killed=3,
+    files=15,
+    fits=15,
+    pairs=4,
+    workers=1,
+    ways=("fork", "spawn"),
+    start="fork",
+    command=False,
+)
 
 
-def soak(sizes: Sizes, tell: Callable[[str], None] = print) -> tuple[dict[str, Any], list[str]]:
+def soak(
+    sizes: Sizes,
+    jobs: int = 2,
+    tell: Callable[[str], None] = print,
+) -> tuple[dict[str, Any], list[str]]:
     """Run everything; return the figures, and what came out otherwise than it must."""
     wrong: list[str] = []
     figures: dict[str, Any] = {}
@@ -59,21 +79,21 @@ def soak(sizes: Sizes, tell: Callable[[str], None] = print) -> tuple[dict[str, A
             wrong.append(f"{name}: {found}")
         tell(f"{name}: {', '.join(f'{key} {value}' for key, value in found.items())}")
 
-    part("kill -9 while saving", lambda: kill_saving(sizes.saves), lambda f: not f.get("neither"))
+    part(
+        "kill -9 while saving",
+        lambda: kill_saving(sizes.saves, start=sizes.start),
+        lambda f: not f.get("neither"),
+    )
     part(
         "kill -9 while fitting, and resume",
-        lambda: kill_fits(sizes.fits_killed),
+        lambda: kill_fits(sizes.fits_killed, start=sizes.start),
         lambda f: f["same to the bit"] == f["fits"],
     )
-    for name in SPECIMENS:
-        part(
-            f"damaged files: {name}",
-            lambda name=name: read_damaged(name, sizes.files).figures(),
-            lambda f: not f["bad"],
-        )
+    for name, read in _readings(sizes, jobs):
+        part(f"damaged files: {name}", lambda read=read: read().figures(), lambda f: not f["bad"])
     part(
         "fits in one process",
-        lambda: many_fits(sizes.fits),
+        lambda: many_fits(sizes.fits, sizes.start),
         lambda f: (
             f["same answer"] == f["fits"]
             and f["threads more"] == 0
@@ -87,11 +107,8 @@ def soak(sizes: Sizes, tell: Callable[[str], None] = print) -> tuple[dict[str, A
     )
     part(
         "workers",
-        lambda: in_workers(sizes.workers),
-        lambda f: (
-            all(f[way] == f["fits each"] for way in ("fork", "spawn", "joblib"))
-            and f["fork, large"] == 1
-        ),
+        lambda: in_workers(sizes.workers, sizes.ways),
+        lambda f: all(f[way] == f["fits each"] for way in sizes.ways) and f["fork, large"] == 1,
     )
     for name, work in (("full disk", full_disk), ("read-only folder", read_only_folder)):
         part(
@@ -104,17 +121,31 @@ def soak(sizes: Sizes, tell: Callable[[str], None] = print) -> tuple[dict[str, A
     return figures, wrong
 
 
+def _readings(sizes: Sizes, jobs: int) -> Iterator[tuple[str, Callable[[], Outcome]]]:
+    """Yield every kind of file with what gives the outcome of its damaged copies."""
+    names = list(SPECIMENS)
+    if sizes.start == "fork":
+        outcomes = read_damaged(names, sizes.files, start=sizes.start)
+        yield from ((name, partial(outcomes.get, name)) for name in names)
+        return
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting = [(name, pool.submit(read_damaged, [name], sizes.files)) for name in names]
+        for name, future in waiting:
+            yield name, lambda name=name, future=future: future.result()[name]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--short", action="store_true", help="small numbers of everything")
+    parser.add_argument("--jobs", type=int, default=2, help="kinds of damaged files at once")
     parser.add_argument("--file", nargs=2, metavar=("KIND", "NUMBER"), help="one damaged file")
     arguments = parser.parse_args()
     if arguments.file:
         name, number = arguments.file
-        print(read_damaged(name, 1, int(number)))
+        print(read_damaged([name], 1, int(number))[name])
         return
     began = time.monotonic()
-    figures, wrong = soak(SHORT if arguments.short else FULL)
+    figures, wrong = soak(SHORT if arguments.short else FULL, jobs=arguments.jobs)
     damaged = [found for name, found in figures.items() if name.startswith("damaged")]
     total = {key: sum(found[key] for found in damaged) for key in ("files", "refused", "right")}
     print(f"\ndamaged files in all: {total}")

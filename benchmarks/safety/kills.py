@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
 import random
 import signal
@@ -18,11 +17,12 @@ from torch import Tensor
 
 from knotwork import KAN, load
 from knotwork.training import fit
+from safety.processes import in_a_process
 from safety.specimens import rows
 
-# Seconds within which a process is killed once it saves.
-_WINDOW = 0.05
-_KILLS_A_FIT = 6
+# Times that a save takes within which its process is killed.
+_WINDOW = 4.0
+_MOST_KILLS_A_FIT = 6
 
 
 def digest(model: Any) -> str:
@@ -31,33 +31,14 @@ def digest(model: Any) -> str:
     return hashlib.sha256(b"".join(value.numpy().tobytes() for value in tensors)).hexdigest()
 
 
-def kill_saving(count: int, seed: int = 0) -> dict[str, Any]:
+def kill_saving(count: int, seed: int = 0, start: str = "spawn") -> dict[str, Any]:
     """Kill processes that save one network over another; say which of the two was there after."""
-    return _in_a_process(_kill_saving, count, seed)
+    return in_a_process(start, _kill_saving, count, seed)
 
 
-def kill_fits(kills: int, seed: int = 0) -> dict[str, Any]:
+def kill_fits(kills: int, seed: int = 0, start: str = "spawn") -> dict[str, Any]:
     """Kill fits and go on with them until that many kills are done; compare with one left alone."""
-    return _in_a_process(_kill_fits, kills, seed)
-
-
-def _in_a_process(work: Callable[..., dict[str, Any]], *arguments: int) -> dict[str, Any]:
-    """Work in a fresh process with one thread, so that it can fork."""
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe()
-    process = context.Process(target=_worker, args=(sender, work, arguments))
-    process.start()
-    try:
-        return receiver.recv()
-    finally:
-        process.join()
-
-
-def _worker(sender: Any, work: Callable[..., dict[str, Any]], arguments: tuple[int, ...]) -> None:
-    import torch
-
-    torch.set_num_threads(1)
-    sender.send(work(*arguments))
+    return in_a_process(start, _kill_fits, kills, seed)
 
 
 def _fork(work: Callable[[], None]) -> int:
@@ -86,18 +67,21 @@ def _kill_saving(count: int, seed: int) -> dict[str, Any]:
     outcomes: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         path, signs = Path(folder) / "model.safetensors", os.pipe()
-        models[0].save(path)
+        began = time.monotonic()
+        for model in models * 2:
+            model.save(path)
+        window = _WINDOW * (time.monotonic() - began) / 4
 
         def save_for_ever() -> None:
             os.write(signs[1], b"!")
             while True:
-                for model in reversed(models):
+                for model in models:
                     model.save(path)
 
         for _ in range(count):
             child = _fork(save_for_ever)
             os.read(signs[0], 1)
-            time.sleep(chance.uniform(0, _WINDOW))
+            time.sleep(chance.uniform(0, window))
             assert _kill(child), "the saving process ended by itself"
             found = names.get(digest(load(path)))
             outcomes["neither" if found is None else f"network {found + 1}"] += 1
@@ -118,12 +102,13 @@ _FITS: dict[str, dict[str, Any]] = {
 
 def _kill_fits(kills: int, seed: int) -> dict[str, Any]:
     chance = random.Random(seed)
+    each = min(_MOST_KILLS_A_FIT, -(-kills // len(_FITS)))
     done = killed = same = 0
-    while killed < kills:
+    while killed < kills and done < kills:
         for options in _FITS.values():
             expected, seconds = _left_alone(options)
             with tempfile.TemporaryDirectory() as folder:
-                killed_now, came = _killed_fit(Path(folder), options, chance, seconds)
+                killed_now, came = _killed_fit(Path(folder), options, each, chance, seconds)
             killed += killed_now
             done += 1
             same += came == expected
@@ -137,21 +122,21 @@ def _result(model: Any, history: Any) -> str:
 def _left_alone(options: dict[str, Any]) -> tuple[str, float]:
     began = time.monotonic()
     model = KAN([2, 3, 1], grid=3, seed=1)
-    return _result(model, fit(model, rows(), **options)), time.monotonic() - began
+    return _result(model, fit(model, rows(100), **options)), time.monotonic() - began
 
 
 def _killed_fit(
-    folder: Path, options: dict[str, Any], chance: random.Random, seconds: float
+    folder: Path, options: dict[str, Any], kills: int, chance: random.Random, seconds: float
 ) -> tuple[int, str]:
-    """Kill a fit and go on with it until it comes to its end; return the kills and its result."""
+    """Kill a fit and go on with it, several times; return how many kills met it, and its result."""
     path, result, killed = folder / "fit", folder / "result", 0
 
     def go_on() -> None:
         model = KAN([2, 3, 1], grid=3, seed=1)
         kept = {"checkpoint": path, "checkpoint_every": 1, "resume": path.exists()}
-        result.write_text(_result(model, fit(model, rows(), **kept, **options)))
+        result.write_text(_result(model, fit(model, rows(100), **kept, **options)))
 
-    for _ in range(_KILLS_A_FIT):
+    for _ in range(kills):
         child = _fork(go_on)
         time.sleep(chance.uniform(0, seconds))
         killed += _kill(child)

@@ -15,17 +15,20 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from safety.mutations import CANARY, mutate
-from safety.specimens import SPECIMENS
+from safety.specimens import SPECIMENS, Specimen
 
 # Address space, beyond that of the imported libraries, and time that one file may take.
 _MEMORY = 2 * 2**30
-_SECONDS = 30.0
+_SECONDS = 60.0
 _LONGEST_MESSAGE = 1000
 _EXECUTING = (
     *("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "subprocess.Popen"),
@@ -44,44 +47,53 @@ class Outcome:
     slowest_seconds: float = 0.0
     memory_mb: float = 0.0
 
+    def add(self, seed: str, answer: dict[str, Any]) -> None:
+        """Count what came of one file."""
+        self.files += 1
+        self.slowest_seconds = round(max(self.slowest_seconds, answer["seconds"]), 3)
+        self.memory_mb = round(max(self.memory_mb, answer["memory_mb"]), 1)
+        if answer["result"] in ("refused", "right"):
+            self.refused += answer["result"] == "refused"
+            self.right += answer["result"] == "right"
+        else:
+            self.bad.append((seed, answer["result"]))
+
     def figures(self) -> dict[str, Any]:
         """Return it for JSON."""
         return asdict(self)
 
 
-def read_damaged(name: str, count: int, first: int = 0) -> Outcome:
-    """Read `count` damaged copies of a specimen."""
-    outcome = Outcome()
-    number = first
-    while number < first + count:
-        with _Reader(name) as reader:
-            while number < first + count:
-                seed = f"{name} {number}"
-                number += 1
-                outcome.files += 1
-                answer = reader.read(seed)
-                outcome.slowest_seconds = max(outcome.slowest_seconds, answer["seconds"])
-                outcome.memory_mb = max(outcome.memory_mb, answer["memory_mb"])
-                if answer["result"] in ("refused", "right"):
-                    setattr(outcome, answer["result"], getattr(outcome, answer["result"]) + 1)
-                else:
-                    outcome.bad.append((seed, answer["result"]))
+def read_damaged(
+    names: Sequence[str], count: int, first: int = 0, start: str = "spawn"
+) -> dict[str, Outcome]:
+    """Read `count` damaged copies of each of these specimens, in one process while it lives."""
+    outcomes = {name: Outcome() for name in names}
+    waiting = [(name, number) for name in names for number in range(first, first + count)]
+    while waiting:
+        with _Reader(names, start) as reader:
+            while waiting:
+                name, number = waiting.pop(0)
+                answer = reader.read(name, number)
+                outcomes[name].add(f"{name} {number}", answer)
                 if answer["gone"]:
                     break
-    return outcome
+    return outcomes
 
 
 class _Reader:
     """A process that reads one file after another."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, names: Sequence[str], start: str) -> None:
         self._folder = tempfile.TemporaryDirectory()
-        context = multiprocessing.get_context("spawn")
-        self._connection, other = context.Pipe()
-        self._process = context.Process(target=_work, args=(name, self._folder.name, other))
+        context = multiprocessing.get_context(start)
+        self._connection, self._other = context.Pipe()
+        arguments = (names, self._folder.name, self._other)
+        self._process = context.Process(target=_work, args=arguments)
 
     def __enter__(self) -> _Reader:
         self._process.start()
+        # Else its end would not be noticed.
+        self._other.close()
         if not self._connection.poll(300) or self._connection.recv() != "ready":
             raise RuntimeError("the reading process did not start")
         return self
@@ -91,9 +103,10 @@ class _Reader:
         self._process.join()
         self._folder.cleanup()
 
-    def read(self, seed: str) -> dict[str, Any]:
+    def read(self, name: str, number: int) -> dict[str, Any]:
+        """Return what came of one damaged file."""
         began = time.monotonic()
-        self._connection.send(seed)
+        self._connection.send((name, number))
         gone = {"seconds": 0.0, "memory_mb": 0.0, "gone": True}
         if not self._connection.poll(_SECONDS):
             return {**gone, "result": f"hung for {_SECONDS:.0f} s"}
@@ -104,38 +117,42 @@ class _Reader:
             return {**gone, "result": f"crashed with exit code {self._process.exitcode}"}
 
 
-def _work(name: str, folder: str, connection: Connection) -> None:
-    import torch
-
+def _work(names: Sequence[str], folder: str, connection: Connection) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     os.chdir(folder)
-    specimen = SPECIMENS[name]
-    good, damaged = Path("good" + specimen.ending), Path("damaged" + specimen.ending)
-    specimen.make(good)
-    content = good.read_bytes()
-    for _ in range(2):
-        good.write_bytes(content)
-        specimen.judge(good)
+    contents = {name: _good_file(SPECIMENS[name]) for name in names}
     watch = _Watch(folder)
     sys.addaudithook(watch)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + _MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    before = _peak()
     connection.send("ready")
     while True:
-        seed = connection.recv()
-        damaged.write_bytes(mutate(content, specimen.ending, seed))
+        name, number = connection.recv()
+        damaged = Path("damaged" + SPECIMENS[name].ending)
+        damaged.write_bytes(mutate(contents[name], damaged.suffix, f"{name} {number}"))
+        before = _peak()
         watch.seen.clear()
         watch.armed = True
-        result = _judged(specimen.judge, damaged)
+        result = _judged(SPECIMENS[name].judge, damaged)
         watch.armed = False
         if watch.seen:
             result = f"did what reading must not: {dict(watch.seen)}"
         if Path(CANARY).exists():
             result = "executed what was in the file"
         connection.send({"result": result, "memory_mb": (_peak() - before) / 1024})
+
+
+def _good_file(specimen: Specimen) -> bytes:
+    """Return the bytes of a good file, which is read a few times to load what that needs."""
+    good = Path("good" + specimen.ending)
+    specimen.make(good)
+    content = good.read_bytes()
+    for _ in range(2):
+        good.write_bytes(content)
+        specimen.judge(good)
+    return content
 
 
 def _judged(judge: Any, path: Path) -> str:

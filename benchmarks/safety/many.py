@@ -8,7 +8,7 @@ import resource
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ from joblib import Parallel, delayed
 from knotwork import KAN, MLP, create_dataset, load
 from knotwork.training import fit
 from safety.kills import digest
+from safety.processes import in_a_process
 from safety.specimens import rows
 
 _WARMING = 60
 _SECONDS = 600
+WAYS = ("fork", "spawn", "joblib")
 
 
 def _cases() -> list[tuple[Callable[[], Any], dict[str, Any]]]:
@@ -50,13 +52,12 @@ def large() -> str:
     return digest(model)
 
 
-def many_fits(count: int) -> dict[str, Any]:
+def many_fits(count: int, start: str = "spawn") -> dict[str, Any]:
     """Fit, save and load again and again in one process; memory and threads before and after."""
-    return _in_workers("spawn", _many_fits, [(count,)])[0]
+    return in_a_process(start, _many_fits, count)
 
 
 def _many_fits(count: int) -> dict[str, Any]:
-    torch.set_num_threads(1)
     expected = [small(number) for number in range(5)]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
@@ -67,7 +68,7 @@ def _many_fits(count: int) -> dict[str, Any]:
             load(path)
             return same
 
-        for number in range(_WARMING):
+        for number in range(min(_WARMING, count)):
             once(number)
         before, threads = _memory_mb(), _tasks()
         began = time.monotonic()
@@ -121,17 +122,15 @@ def _at_once(jobs: list[Callable[[], str]], delay: float) -> list[str]:
     return answers
 
 
-def in_workers(count: int) -> dict[str, Any]:
-    """Fit in forked, spawned and joblib's workers; count the answers that are those given alone."""
+def in_workers(count: int, ways: Sequence[str] = WAYS) -> dict[str, Any]:
+    """Fit in workers started in several ways; count the answers that are those given alone."""
     expected = [small(number) for number in range(count)]
     figures: dict[str, Any] = {"fits each": count}
-    calls = [(number,) for number in range(count)]
-    figures["fork"] = _same(_in_workers("fork", small, calls), expected)
-    figures["spawn"] = _same(_in_workers("spawn", small, calls), expected)
-    found = Parallel(n_jobs=2, timeout=_SECONDS)(delayed(small)(number) for number in range(count))
-    figures["joblib"] = _same(list(found), expected)
-    # After the parent had more threads than one at work.
-    figures["fork, large"] = _same(_in_workers("fork", large, [()]), [large()])
+    for way in ways:
+        figures[way] = _same(_in_workers(way, small, count), expected)
+    # After this process had more threads than one at work.
+    expected = [large()]
+    figures["fork, large"] = _same([in_a_process("fork", large)], expected)
     return figures
 
 
@@ -139,6 +138,9 @@ def _same(answers: list[Any], expected: list[Any]) -> int:
     return sum(a == b for a, b in zip(answers, expected, strict=True))
 
 
-def _in_workers(way: str, function: Callable[..., Any], calls: list[tuple[Any, ...]]) -> list[Any]:
-    with multiprocessing.get_context(way).Pool(min(2, len(calls))) as pool:
-        return pool.starmap_async(function, calls, chunksize=1).get(_SECONDS)
+def _in_workers(way: str, function: Callable[[int], Any], count: int) -> list[Any]:
+    if way == "joblib":
+        calls = (delayed(function)(number) for number in range(count))
+        return list(Parallel(n_jobs=2, timeout=_SECONDS)(calls))
+    with multiprocessing.get_context(way).Pool(min(2, count)) as pool:
+        return pool.map_async(function, range(count), chunksize=1).get(_SECONDS)

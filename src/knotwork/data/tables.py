@@ -196,7 +196,9 @@ def _unknown(file: str, argument: str, name: str, names: Sequence[str]) -> str:
             f"{file}: there is no column {name!r}: the values seem to be separated by "
             f"{others[0]!r}. Use commas in a .csv file, tabs in a .tsv file."
         )
-    listed = ", ".join(shorten(other) for other in names[:20]) + (", ..." if len(names) > 20 else "")
+    listed = ", ".join(shorten(other) for other in names[:20]) + (
+        ", ..." if len(names) > 20 else ""
+    )
     hint = near_spellings(name, names)
     if all(_is_number(other) for other in names):
         hint = " The first line must hold the names of the columns."
