@@ -14,10 +14,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import record
@@ -47,7 +46,7 @@ class Sizes:
     command: bool = True
 
 
-FULL = Sizes(saves=50, fits_killed=36, files=800, fits=1000, pairs=36, workers=20)
+FULL = Sizes(saves=50, fits_killed=18, files=800, fits=1000, pairs=24, workers=10)
 SHORT = Sizes(
     saves=4,
     fits_killed=3,
@@ -79,65 +78,70 @@ def soak(
             wrong.append(f"{name}: {found}")
         tell(f"{name}: {', '.join(f'{key} {value}' for key, value in found.items())}")
 
-    part(
-        "kill -9 while saving",
-        lambda: kill_saving(sizes.saves, start=sizes.start),
-        lambda f: not f.get("neither"),
-    )
-    part(
-        "kill -9 while fitting, and resume",
-        lambda: kill_fits(sizes.fits_killed, start=sizes.start),
-        lambda f: f["same to the bit"] == f["fits"],
-    )
-    for name, read in _readings(sizes, jobs):
-        part(f"damaged files: {name}", lambda read=read: read().figures(), lambda f: not f["bad"])
-    part(
-        "fits in one process",
-        lambda: many_fits(sizes.fits, sizes.start),
-        lambda f: (
-            f["same answer"] == f["fits"]
-            and f["threads more"] == 0
-            and f["memory after, MB"] - f["memory before, MB"] < _GROWTH_MB
-        ),
-    )
-    part(
-        "two threads at once",
-        lambda: in_threads(sizes.pairs),
-        lambda f: f["same as alone"] == f["pairs"],
-    )
-    part(
-        "workers",
-        lambda: in_workers(sizes.workers, sizes.ways),
-        lambda f: all(f[way] == f["fits each"] for way in sizes.ways) and f["fork, large"] == 1,
-    )
-    for name, work in (("full disk", full_disk), ("read-only folder", read_only_folder)):
+    with ThreadPoolExecutor(jobs) as pool:
+        # These are processes that are left to themselves while the others are at work.
+        readings = _readings(sizes, pool)
+        fits = pool.submit(many_fits, sizes.fits, sizes.start)
         part(
-            name,
-            work,
+            "kill -9 while saving",
+            lambda: kill_saving(sizes.saves, start=sizes.start),
+            lambda f: not f.get("neither"),
+        )
+        part(
+            "kill -9 while fitting, and resume",
+            lambda: kill_fits(sizes.fits_killed, start=sizes.start),
+            lambda f: f["same to the bit"] == f["fits"],
+        )
+        for name, work in (("full disk", full_disk), ("read-only folder", read_only_folder)):
+            part(
+                name,
+                lambda work=work: work(sizes.command),
+                lambda f: (
+                    f["one clear line each"] and f["old file unharmed"] and f["nothing left over"]
+                ),
+            )
+        part(
+            "workers",
+            lambda: in_workers(sizes.workers, sizes.ways),
+            lambda f: all(f[way] == f["fits each"] for way in sizes.ways) and f["fork, large"] == 1,
+        )
+        part(
+            "two threads at once",
+            lambda: in_threads(sizes.pairs),
+            lambda f: f["same as alone"] == f["pairs"],
+        )
+        for name, read in readings:
+            part(
+                f"damaged files: {name}", lambda read=read: read().figures(), lambda f: not f["bad"]
+            )
+        part(
+            "fits in one process",
+            fits.result,
             lambda f: (
-                f["one clear line each"] and f["old file unharmed"] and f["nothing left over"]
+                f["same answer"] == f["fits"]
+                and f["threads more"] == 0
+                and f["memory after, MB"] - f["memory before, MB"] < _GROWTH_MB
             ),
         )
     return figures, wrong
 
 
-def _readings(sizes: Sizes, jobs: int) -> Iterator[tuple[str, Callable[[], Outcome]]]:
-    """Yield every kind of file with what gives the outcome of its damaged copies."""
-    names = list(SPECIMENS)
-    if sizes.start == "fork":
-        outcomes = read_damaged(names, sizes.files, start=sizes.start)
-        yield from ((name, partial(outcomes.get, name)) for name in names)
-        return
-    with ThreadPoolExecutor(jobs) as pool:
-        waiting = [(name, pool.submit(read_damaged, [name], sizes.files)) for name in names]
-        for name, future in waiting:
-            yield name, lambda name=name, future=future: future.result()[name]
+def _readings(sizes: Sizes, pool: ThreadPoolExecutor) -> list[tuple[str, Callable[[], Outcome]]]:
+    """Begin to read every kind of damaged file; return what waits for each kind's outcome."""
+    together = [list(SPECIMENS)] if sizes.start == "fork" else [[name] for name in SPECIMENS]
+    readings: list[tuple[str, Callable[[], Outcome]]] = []
+    for names in together:
+        future = pool.submit(read_damaged, names, sizes.files, start=sizes.start)
+        readings += [
+            (name, lambda name=name, future=future: future.result()[name]) for name in names
+        ]
+    return readings
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--short", action="store_true", help="small numbers of everything")
-    parser.add_argument("--jobs", type=int, default=2, help="kinds of damaged files at once")
+    parser.add_argument("--jobs", type=int, default=2, help="processes beside the main one")
     parser.add_argument("--file", nargs=2, metavar=("KIND", "NUMBER"), help="one damaged file")
     arguments = parser.parse_args()
     if arguments.file:

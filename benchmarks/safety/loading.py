@@ -16,7 +16,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -57,10 +57,6 @@ class Outcome:
             self.right += answer["result"] == "right"
         else:
             self.bad.append((seed, answer["result"]))
-
-    def figures(self) -> dict[str, Any]:
-        """Return it for JSON."""
-        return asdict(self)
 
 
 def read_damaged(

@@ -120,7 +120,7 @@ _VALUES: tuple[Callable[[], Any], ...] = (
     lambda: [0] * 100_000,
     lambda: {"tensor": "state.network.layers.0.bias"},
     lambda: _deep([], 90),
-    lambda: _deep([], 900),
+    lambda: _deep([], 200),
 )
 
 

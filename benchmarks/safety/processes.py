@@ -9,6 +9,9 @@ from typing import Any
 
 import torch
 
+# torch.optim loads this late, for seconds; children of a fork need not do so each.
+import torch._dynamo
+
 
 def in_a_process(start: str, work: Callable[..., Any], *arguments: Any) -> Any:
     """Return what `work` gives in a process with one thread, started by "spawn" or "fork"."""

@@ -23,6 +23,8 @@ FORMAT = "knotwork"
 FORMAT_VERSION = 1
 # The "class" of a header whose file holds a fit under way instead of a network.
 TRAINING = "training"
+# Characters of a reason, which can quote the file.
+_LONGEST_REASON = 300
 
 
 class CheckpointError(ValueError):
@@ -56,8 +58,8 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise CheckpointError(
-            f"{path} is not a safetensors file, was cut short or is damaged ({error}): save it "
-            "again or fetch a fresh copy."
+            f"{path} is not a safetensors file, was cut short or is damaged "
+            f"({str(error)[:_LONGEST_REASON]}): save it again or fetch a fresh copy."
         ) from error
     return _open_header(path, text, tensors), tensors
 

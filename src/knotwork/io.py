@@ -21,6 +21,7 @@ from . import _checkpoint_file
 from ._checkpoint_file import TRAINING
 from ._checkpoint_file import CheckpointError as CheckpointError
 from ._checks import check_integer
+from .data.matrices import shorten
 from .functions import LIBRARY, SymbolicFunction
 from .layers import ABSENT, MAX_ORDER, SPLINE, SYMBOLIC, KANLayer
 from .mlp import MLP
@@ -334,8 +335,8 @@ def _library(
     if missing:
         raise CheckpointError(
             "the network has functions that are not in the library, "
-            f"{', '.join(map(repr, missing))}, and files hold functions by name only: pass them, "
-            "as load(path, functions=[...])."
+            f"{', '.join(map(shorten, missing[:10]))}, and files hold functions by name only: pass "
+            "them, as load(path, functions=[...])."
         )
     return {**LIBRARY, **{name: own[name] for name in needed}}
 
