@@ -60,11 +60,7 @@ SHORT = Sizes(
 )
 
 
-def soak(
-    sizes: Sizes,
-    jobs: int = 2,
-    tell: Callable[[str], None] = print,
-) -> tuple[dict[str, Any], list[str]]:
+def soak(sizes: Sizes, jobs: int) -> tuple[dict[str, Any], list[str]]:
     """Run everything; return the figures, and what came out otherwise than it must."""
     wrong: list[str] = []
     figures: dict[str, Any] = {}
@@ -76,7 +72,8 @@ def soak(
         figures[name] = found
         if not holds(found):
             wrong.append(f"{name}: {found}")
-        tell(f"{name}: {', '.join(f'{key} {value}' for key, value in found.items())}")
+        told = ", ".join(f"{key} {value}" for key, value in found.items())
+        print(f"{name}: {told}", flush=True)
 
     with ThreadPoolExecutor(jobs) as pool:
         # These are processes that are left to themselves while the others are at work.
