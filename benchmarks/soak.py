@@ -48,11 +48,11 @@ class Sizes:
 
 FULL = Sizes(saves=50, fits_killed=18, files=800, fits=1000, pairs=24, workers=10)
 SHORT = Sizes(
-    saves=4,
+    saves=3,
     fits_killed=3,
-    files=15,
-    fits=15,
-    pairs=4,
+    files=10,
+    fits=8,
+    pairs=3,
     workers=1,
     ways=("fork", "spawn"),
     start="fork",

@@ -94,9 +94,9 @@ def _kill_saving(count: int, seed: int) -> dict[str, Any]:
 
 
 _FITS: dict[str, dict[str, Any]] = {
-    "LM": {"opt": "LM", "steps": 40, "lamb": 1e-3},
-    "LBFGS": {"opt": "LBFGS", "steps": 12},
-    "Adam": {"opt": "Adam", "steps": 400, "batch_size": 16, "lr": 0.01},
+    "LM": {"opt": "LM", "steps": 16, "lamb": 1e-3},
+    "LBFGS": {"opt": "LBFGS", "steps": 5},
+    "Adam": {"opt": "Adam", "steps": 60, "batch_size": 16, "lr": 0.01},
 }
 
 

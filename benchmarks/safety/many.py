@@ -46,7 +46,7 @@ def small(number: int) -> str:
 
 def large() -> str:
     """Fit a network to so many rows that more than one thread takes part."""
-    data = create_dataset(lambda x: torch.sin(2 * x[:, 0]) * x[:, 1], 2, train_num=3000, seed=2)
+    data = create_dataset(lambda x: torch.sin(2 * x[:, 0]) * x[:, 1], 2, train_num=1200, seed=2)
     model = KAN([2, 10, 1], grid=20, seed=2)
     fit(model, data, steps=3, starts=1, progress=False)
     return digest(model)
