@@ -128,8 +128,9 @@ def in_workers(count: int, ways: Sequence[str] = WAYS) -> dict[str, Any]:
     figures: dict[str, Any] = {"fits each": count}
     for way in ways:
         figures[way] = _same(_in_workers(way, small, count), expected)
-    # After this process had more threads than one at work.
-    expected = [large()]
+    # A worker with one thread, forked after this process had more threads than one at work.
+    large()
+    expected = [in_a_process("spawn", large)]
     figures["fork, large"] = _same([in_a_process("fork", large)], expected)
     return figures
 
