@@ -108,9 +108,7 @@ def soak(sizes: Sizes, jobs: int) -> tuple[dict[str, Any], list[str]]:
             lambda f: f["same as alone"] == f["pairs"],
         )
         for name, read in readings:
-            part(
-                f"damaged files: {name}", lambda read=read: read().figures(), lambda f: not f["bad"]
-            )
+            part(f"damaged files: {name}", lambda read=read: asdict(read()), lambda f: not f["bad"])
         part(
             "fits in one process",
             fits.result,
