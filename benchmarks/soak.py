@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import record
@@ -108,7 +108,11 @@ def soak(sizes: Sizes, jobs: int) -> tuple[dict[str, Any], list[str]]:
             lambda f: f["same as alone"] == f["pairs"],
         )
         for name, read in readings:
-            part(f"damaged files: {name}", lambda read=read: asdict(read()), lambda f: not f["bad"])
+            part(
+                f"damaged files: {name}",
+                lambda read=read: asdict(read()),
+                lambda f: not f["bad"],
+            )
         part(
             "fits in one process",
             fits.result,
