@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 KERNELS := CMakeLists.txt $(wildcard src/knotwork/kernels/cpu/*)
 
-.PHONY: setup demo test docs lint format bench clean
+.PHONY: setup demo test docs lint format bench soak clean
 
 setup: $(VENV)/.installed
 
@@ -42,6 +42,10 @@ bench: setup
 	$(BIN)/python benchmarks/rows.py --short
 	$(BIN)/python benchmarks/scaling.py --short
 	$(BIN)/python benchmarks/flakiness.py --widths 2 5 --seeds 0 1 2
+
+# Kills, damaged files, a thousand fits, threads, workers and full disks: minutes of two cores.
+soak: setup
+	$(BIN)/python benchmarks/soak.py
 
 clean:
 	rm -rf $(VENV) out build dist docs/_generated

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import pickle
@@ -307,6 +308,18 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(path, monkeypatch):
         assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_full_disk_is_told_with_what_to_do(path, monkeypatch):
+    def fail(*_arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(
+        OSError, match=r"model.* cannot be written \(No space .*\): make room"
+    ) as told:
+        save(plain(), path)
+    assert told.value.errno == errno.ENOSPC
+
+
 def test_an_interrupted_save_leaves_the_old_file_and_nothing_else(path, monkeypatch):
     save(plain(), path)
     before = path.read_bytes()
@@ -525,6 +538,14 @@ def test_a_header_that_cannot_be_right_is_told(path, field, value):
     save(plain(), path)
     with pytest.raises(CheckpointError):
         load(rewritten(path, **{field: value}))
+
+
+def test_a_refusal_stays_short_whatever_the_file_says(path):
+    save(plain(), path)
+    for changes in ({"width": [2, [3] * 10**5, 1]}, {"own_functions": ["x" * 10**5] * 99}):
+        with pytest.raises(CheckpointError) as told:
+            load(rewritten(path, **changes))
+        assert len(str(told.value)) < 1000
 
 
 @pytest.mark.parametrize(

@@ -259,3 +259,10 @@ class TestTableDataset:
     def test_mistakes(self, options, error, words):
         with pytest.raises(error, match=words):
             self.table.dataset(**options)
+
+
+def test_a_message_stays_short_whatever_the_columns_are_called(write):
+    for text in (f"{'x' * 10**5},z\n1,2\n", f"{'x' * 10**5},y\na,2\n"):
+        with pytest.raises(ValueError, match=r"no column 'y'|holds text") as told:
+            read_table(write(text), target="y")
+        assert len(str(told.value)) < 500

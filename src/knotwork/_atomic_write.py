@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
+
+# The disk, the user's share of it, or what a file may hold, is full.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -32,10 +36,11 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except PermissionError as error:
-        raise PermissionError(
-            f"{path} cannot be written ({error.strerror}): choose a folder that you may write to."
-        ) from error
+    except OSError as error:
+        remedy = "make room" if error.errno in _FULL else "choose a folder that you may write to"
+        told = type(error)(f"{path} cannot be written ({error.strerror}): {remedy}.")
+        told.errno = error.errno
+        raise told from error
     finally:
         # Nothing is left of it but after a failure.
         temporary.unlink(missing_ok=True)

@@ -22,6 +22,10 @@ from ._foreign_files import about_file, about_tensors
 
 FORMAT = "knotwork"
 FORMAT_VERSION = 1
+# The "class" of a header whose file holds a fit under way instead of a network.
+TRAINING = "training"
+# Characters of a reason, which can quote the file.
+_LONGEST_REASON = 300
 
 
 class CheckpointError(ValueError):
@@ -60,8 +64,8 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
                 f"{path} is not a safetensors file and so no knotwork checkpoint: {held}."
             ) from error
         raise CheckpointError(
-            f"{path} is not a safetensors file, was cut short or is damaged ({error}): save it "
-            "again or fetch a fresh copy."
+            f"{path} is not a safetensors file, was cut short or is damaged "
+            f"({str(error)[:_LONGEST_REASON]}): save it again or fetch a fresh copy."
         ) from error
     return _open_header(path, text, tensors), tensors
 

@@ -18,8 +18,10 @@ import torch
 from torch import Tensor
 
 from . import _checkpoint_file
+from ._checkpoint_file import TRAINING
 from ._checkpoint_file import CheckpointError as CheckpointError
 from ._checks import check_integer
+from .data.matrices import shorten
 from .functions import LIBRARY, SymbolicFunction
 from .layers import ABSENT, MAX_ORDER, SPLINE, SYMBOLIC, KANLayer
 from .mlp import MLP
@@ -35,6 +37,8 @@ Model = TypeVar("Model", bound=Trainable)
 # A pair (sums, number of products) in a width is one number for any number of nodes; no network
 # that was saved has more than this.
 _MOST_PRODUCTS = 2**20
+# Characters of a reason, which can quote the file.
+_LONGEST_REASON = 300
 
 
 def save(model: Trainable, path: str | PathLike[str]) -> None:
@@ -111,6 +115,11 @@ def load(
     own = _by_name(functions)
     path = Path(path)
     header, tensors = _checkpoint_file.read(path)
+    if header.get("class") == TRAINING:
+        raise CheckpointError(
+            f"{path} holds a fit under way, not a network: go on with it by "
+            "fit(..., checkpoint=path, resume=True), and save the network that comes of it."
+        )
     try:
         kind = str(header["class"])
         if kind not in _BUILDERS:
@@ -125,7 +134,8 @@ def load(
         raise CheckpointError(f"{path}: {error}") from None
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         # Whoever wrote such a header, it was not `save`.
-        raise CheckpointError(f"{path} is not a checkpoint that can be right: {error}") from error
+        reason = str(error)[:_LONGEST_REASON]
+        raise CheckpointError(f"{path} is not a checkpoint that can be right: {reason}") from error
     return model if device is None else model.to(device)
 
 
@@ -350,8 +360,8 @@ def _library(
     if missing:
         raise CheckpointError(
             "the network has functions that are not in the library, "
-            f"{', '.join(map(repr, missing))}, and files hold functions by name only: pass them, "
-            "as load(path, functions=[...])."
+            f"{', '.join(map(shorten, missing[:10]))}, and files hold functions by name only: pass "
+            "them, as load(path, functions=[...])."
         )
     return {**LIBRARY, **{name: own[name] for name in needed}}
 

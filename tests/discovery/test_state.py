@@ -7,6 +7,7 @@ import pytest
 import sympy
 
 from knotwork import discover
+from knotwork._pace import Pace
 from knotwork.discovery.clock import Clock
 from knotwork.discovery.problem import Problem
 from knotwork.discovery.state import SearchState
@@ -50,7 +51,7 @@ def test_it_is_saved_on_the_way(tmp_path):
     assert json.loads(path.read_text())["formulas"] == []
     first.offer(FORMULAS[0])
     assert json.loads(path.read_text())["formulas"] == []
-    state._next = 0.0
+    state._pace = Pace()
     first.offer(FORMULAS[2])
     assert len(json.loads(path.read_text())["formulas"]) == 2
     assert list(path.parent.iterdir()) == [path]
@@ -69,8 +70,8 @@ def test_only_the_best_of_many_are_kept(tmp_path, monkeypatch):
 
 
 def test_a_search_that_was_killed_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr("knotwork.discovery.state._EVERY", 0.0)
-    monkeypatch.setattr("knotwork.discovery.state._SHARE", 0.0)
+    monkeypatch.setattr("knotwork._pace._EVERY", 0.0)
+    monkeypatch.setattr("knotwork._pace._SHARE", 0.0)
     path = tmp_path / "search.json"
 
     def kill(problem):

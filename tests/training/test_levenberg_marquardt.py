@@ -7,7 +7,6 @@ import torch
 from scipy.optimize import least_squares
 from torch import Tensor
 
-from knotwork.training.cholesky import Cholesky
 from knotwork.training.levenberg_marquardt import LevenbergMarquardt, Step
 
 Residuals = Callable[[Tensor], Tensor]
@@ -186,19 +185,3 @@ def test_solution_is_recognised() -> None:
     step = LevenbergMarquardt(Problem(rosenbrock, [1.0, 1.0])).step()
     assert not step.taken
     assert step.stopped.startswith("converged")
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_cholesky_solves_and_inverts(dtype):
-    draw = torch.randn(30, 30, dtype=dtype, generator=torch.Generator().manual_seed(0))
-    matrix = draw @ draw.T + 30 * torch.eye(30, dtype=dtype)
-    factor = Cholesky(matrix.clone())
-    right = matrix @ draw[0]
-    tolerance = 100 * torch.finfo(dtype).eps
-    assert torch.allclose(factor.solve(right), draw[0], atol=tolerance)
-    one = torch.eye(30, dtype=dtype)
-    assert torch.allclose(factor.inverse() @ matrix, one, atol=tolerance)
-
-
-def test_cholesky_refuses_what_is_not_positive_definite():
-    assert not Cholesky(torch.diag(torch.tensor([1.0, -1.0], dtype=torch.float64))).succeeded

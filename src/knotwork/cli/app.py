@@ -65,9 +65,10 @@ class App(click.Group):
         except Exception as error:
             if settings.debug:
                 traceback.print_exception(error)
-            expected = isinstance(error, _INPUT_ERRORS)
+            # A full disk is nobody's bad input, but no surprise either.
+            expected = isinstance(error, (*_INPUT_ERRORS, OSError))
             complain(_message(error) if expected else _surprise(error, settings))
-            code = _BAD_INPUT if expected else _FAILED
+            code = _BAD_INPUT if isinstance(error, _INPUT_ERRORS) else _FAILED
         sys.exit(code or _DONE)
 
 
@@ -98,7 +99,7 @@ def _usage(error: click.UsageError) -> str:
 
 def _message(error: Exception) -> str:
     """Return what an error says, in the words of the command line."""
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}."
     # A KeyError's text is its argument in quotes.
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 from io import BytesIO
 from pathlib import Path
 
 from matplotlib.figure import Figure
+
+from .._atomic_write import write_atomically
 
 PICTURE_FORMATS = ("png", "svg", "pdf")
 _DPI = 160
@@ -49,9 +50,4 @@ def write_text(text: str, path: Path) -> None:
 def write_bytes(content: bytes, path: Path) -> None:
     """Write a file; what was there before stays until all is written."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_atomically(path, content)

@@ -92,7 +92,7 @@ class _Delimited(NamedTuple):
             )
         except pyarrow.ArrowException as error:
             raise self._problem(columns, error) from None
-        numbers = _stack([table.column(name).to_numpy() for name in wanted])
+        numbers = _stack([column.to_numpy() for column in table.columns])
         if len(numbers) == 0 or not np.isfinite(numbers).all():
             raise self._problem(columns)
         return numbers
@@ -118,9 +118,10 @@ class _Delimited(NamedTuple):
                         continue
                     problem = _not_a_number(text)
                     if problem:
+                        name = shorten(self.names[index])
                         return ValueError(
-                            f"{file}: column {self.names[index]!r} holds {problem[0]}, first "
-                            f"{shorten(text)} in {_place(row, line)}: {problem[1]}."
+                            f"{file}: column {name} holds {problem[0]}, first {shorten(text)} in "
+                            f"{_place(row, line)}: {problem[1]}."
                         )
         except csv.Error as broken:
             return ValueError(f"{file} cannot be read: {broken}.")
@@ -198,8 +199,8 @@ class _Parquet:
         numbers = column_numbers(series)
         if isinstance(numbers, Stranger):
             raise ValueError(
-                f"{file}: column {name!r} holds {numbers.kind}, first {numbers.shown} in row "
-                f"{numbers.row + 1}: {REMEDIES[numbers.kind]} (inputs=[...] names the columns "
+                f"{file}: column {shorten(name)} holds {numbers.kind}, first {numbers.shown} in "
+                f"row {numbers.row + 1}: {REMEDIES[numbers.kind]} (inputs=[...] names the columns "
                 "to use)."
             )
         missing, infinite = np.isnan(numbers), np.isinf(numbers)
@@ -208,7 +209,7 @@ class _Parquet:
             raise _missing_error(file, name, int(missing.sum()), where)
         if infinite.any():
             raise ValueError(
-                f"{file}: column {name!r} holds an infinite number, first in row "
+                f"{file}: column {shorten(name)} holds an infinite number, first in row "
                 f"{infinite.argmax() + 1}: drop that row, or rescale the column."
             )
         return numbers
@@ -233,8 +234,8 @@ class _Parquet:
 def _missing_error(file: str, name: str, count: int, where: str) -> ValueError:
     values = "1 missing value" if count == 1 else f"{count} missing values"
     return ValueError(
-        f"{file}: column {name!r} has {values}, first in {where}: fill them in, drop their rows, "
-        "or leave the column out (inputs=[...] names the columns to use)."
+        f"{file}: column {shorten(name)} has {values}, first in {where}: fill them in, drop their "
+        "rows, or leave the column out (inputs=[...] names the columns to use)."
     )
 
 

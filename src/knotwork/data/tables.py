@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from knotwork._checks import check_integer, check_number, near_spellings
 from knotwork.data.files import open_table
+from knotwork.data.matrices import shorten
 from knotwork.data.samples import Dataset, Samples
 
 
@@ -132,7 +133,8 @@ def read_table(
     else:
         chosen = _listed(inputs, "inputs")
     _check_columns(path.name, file.names, targets, chosen)
-    numbers = file.numbers([file.names.index(name) for name in (*chosen, *targets)])
+    places = {name: place for place, name in enumerate(file.names)}
+    numbers = file.numbers([places[name] for name in (*chosen, *targets)])
     X, y = np.split(numbers, [len(chosen)], axis=1)
     return Table(np.ascontiguousarray(X), np.ascontiguousarray(y), tuple(chosen), tuple(targets))
 
@@ -166,10 +168,11 @@ def _check_columns(
     """Raise ValueError unless the file has these columns, each once, and they make sense."""
     repeated = _repeated(names)
     if repeated is not None:
-        raise ValueError(f"{file}: two columns are named {repeated!r}: rename one.")
+        raise ValueError(f"{file}: two columns are named {shorten(repeated)}: rename one.")
+    known = set(names)
     for argument, wanted in (("target", targets), ("inputs", inputs)):
         for name in wanted:
-            if name not in names:
+            if name not in known:
                 raise ValueError(_unknown(file, argument, name, names))
     if not targets:
         raise ValueError("target is empty: name at least one column to predict.")
@@ -193,7 +196,9 @@ def _unknown(file: str, argument: str, name: str, names: Sequence[str]) -> str:
             f"{file}: there is no column {name!r}: the values seem to be separated by "
             f"{others[0]!r}. Use commas in a .csv file, tabs in a .tsv file."
         )
-    listed = ", ".join(repr(other) for other in names[:20]) + (", ..." if len(names) > 20 else "")
+    listed = ", ".join(shorten(other) for other in names[:20]) + (
+        ", ..." if len(names) > 20 else ""
+    )
     hint = near_spellings(name, names)
     if all(_is_number(other) for other in names):
         hint = " The first line must hold the names of the columns."

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any
 
 import sympy
 
+from .._atomic_write import write_atomically
+from .._pace import Pace
 from ..symbolic.reading import from_data, to_data
 from .problem import Candidate, Problem
 from .refit import Fit
@@ -23,9 +24,6 @@ _FORMAT = "knotwork-search-2"
 _LARGEST = 50_000_000
 # The best formulas are kept; of the others it is enough to know that they were tried.
 _MOST_FORMULAS = 300
-# Seconds between two savings, and how much longer than a saving took.
-_EVERY = 3.0
-_SHARE = 30.0
 
 
 class _Tried(set[str]):
@@ -71,7 +69,7 @@ class SearchState:
     fingerprint: str
     _written: dict[Candidate, Any] = field(default_factory=dict)
     _size: int = 0
-    _next: float = 0.0
+    _pace: Pace = field(default_factory=Pace)
 
     @classmethod
     def of(cls, path: str | os.PathLike[str], problem: Problem, options: Any) -> SearchState:
@@ -110,7 +108,7 @@ class SearchState:
 
     def save_sometimes(self, problem: Problem) -> None:
         """Save if something new was found and the last time is long enough ago."""
-        if time.monotonic() >= self._next and len(problem.pool) > self._size:
+        if self._pace.due() and len(problem.pool) > self._size:
             self.save(problem)
 
     def save(self, problem: Problem) -> None:
@@ -125,14 +123,8 @@ class SearchState:
             "tried": tried,
         }
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
-        try:
-            unfinished.write_text(json.dumps(content), encoding="utf-8")
-            unfinished.replace(self.path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-        end = time.monotonic()
-        self._next = end + max(_EVERY, _SHARE * (end - start))
+        write_atomically(self.path, json.dumps(content).encode())
+        self._pace.saved(start)
         self._size = len(problem.pool)
 
     def _data(self, candidate: Candidate) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
@@ -48,6 +49,9 @@ class TensorBatches(Batches):
 
     def __iter__(self) -> Iterator[Samples]:
         yield from self.samples.blocks(self.rows)
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.samples) / self.rows)
 
     def double(self) -> TensorBatches:
         """Return the same rows in float64."""

@@ -9,12 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from .._progress import progress_display
 from ..network import KAN
+from .checkpoint import Checkpoint
 from .history import History
+from .keeper import Evaluation, Keeper, copy_of_state, load_state, tensors_of
 from .methods import Method
+from .saved import Saved
 
 
 @dataclass(frozen=True)
@@ -37,17 +40,6 @@ class Progress:
 
 
 Callback = Callable[[Progress], bool | None]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Mean losses, the penalty, and the objectives: as `given`, and with the method's own part."""
-
-    train: float
-    test: float
-    penalty: float
-    given: float
-    objective: float
 
 
 class Course(ABC):
@@ -104,43 +96,93 @@ class Course(ABC):
     def _follow(self, step: int) -> bool:
         """Move the knots if they no longer fit; tell whether they moved."""
 
-    def run(self, callbacks: Sequence[Callback], progress: bool | None) -> History:
-        """Go through the steps; whatever happens, leave the network at the best met."""
+    def run(
+        self,
+        callbacks: Sequence[Callback],
+        progress: bool | None,
+        checkpoint: Checkpoint | None = None,
+    ) -> History:
+        """Go through the steps; whatever happens, leave the network at the best met.
+
+        Parameters
+        ----------
+        callbacks : sequence of callables
+        progress : bool or None
+            Whether to show how far the fit is; see `progress_display`.
+        checkpoint : Checkpoint, optional
+            Where to keep the fit on its way, and what to go on from.
+        """
         history, steps = self.history, self.steps
         began = time.perf_counter()
         origin = self._evaluate_start()
-        keeper = _Keeper(self.model, origin, self.patience)
-        self._record(0, origin, began)
-        if steps:
-            self._start()
-        method = self._method()
-        history.status = "all steps done"
+        keeper = Keeper(self.model, origin, self.patience)
+        if checkpoint is None or checkpoint.saved is None:
+            self._record(0, origin, began)
+            if checkpoint is not None:
+                checkpoint.save(None)
+            if steps:
+                self._start()
+            method, step, stopped = self._method(), 0, ""
+        else:
+            method, step, stopped = self._take_up(checkpoint, checkpoint.saved, keeper)
+            began -= history.seconds[-1]
         try:
             with progress_display(progress, name="fitting", total=steps, unit="steps") as display:
-                for step in range(1, steps + 1):
+                while step < steps and not stopped:
+                    step += 1
                     if self._follow(step):
                         method.reset()
                     stopped = method.step()
-                    if step % self.every and step != steps and not stopped:
-                        display.show(step, self._remark())
-                        continue
-                    now = self._evaluate(method)
-                    self._record(step, now, began)
-                    display.show(step, self._remark())
-                    keeper.see(step, now, method.era)
-                    asked = self._asked_to_stop(callbacks, step)
-                    stopped = asked or keeper.patience_over or stopped
-                    if stopped:
-                        history.status = stopped
-                        display.show(step, f"{self._remark()}, {stopped}")
-                        break
+                    if step % self.every == 0 or step == steps or stopped:
+                        now = self._evaluate(method)
+                        self._record(step, now, began)
+                        keeper.see(step, now, method.era)
+                        asked = self._asked_to_stop(callbacks, step)
+                        stopped = asked or keeper.patience_over or stopped
+                    display.show(step, self._remark(stopped))
+                    if checkpoint is not None:
+                        over = step == steps or bool(stopped)
+                        if over or checkpoint.due(step):
+                            checkpoint.save(self._state(method, keeper, step, stopped))
         finally:
             history.best_step = keeper.restore()
+        history.status = stopped or "all steps done"
         history.refused = method.refused
         return history
 
-    def _remark(self) -> str:
-        return f"{self.history.metric} {self.history.train_loss[-1]:.3g}"
+    def _remark(self, stopped: str) -> str:
+        loss = f"{self.history.metric} {self.history.train_loss[-1]:.3g}"
+        return f"{loss}, {stopped}" if stopped else loss
+
+    def _state(self, method: Method, keeper: Keeper, step: int, stopped: str) -> dict[str, Any]:
+        """Return all that the rest of the fit depends on."""
+        return {
+            "step": step,
+            "stopped": stopped,
+            "network": tensors_of(self.model.state_dict()),
+            "history": self.history.state(),
+            "keeper": keeper.state(),
+            "method": method.state(),
+        }
+
+    def _take_up(
+        self, checkpoint: Checkpoint, saved: Saved, keeper: Keeper
+    ) -> tuple[Method, int, str]:
+        """Go on from what `_state` gave; return the method, the step and why the fit stopped."""
+        before = copy_of_state(self.model)
+        try:
+            step, stopped = saved.integer("step"), saved.text("stopped")
+            if not 0 < step <= self.steps:
+                raise ValueError(f"step is {step} of {self.steps}.")
+            load_state(self.model, saved)
+            self.history.take_up(saved.part("history"))
+            keeper.take_up(saved.part("keeper"))
+            method = self._method()
+            method.take_up(saved.part("method"))
+            return method, step, stopped
+        except ValueError as error:
+            self.model.load_state_dict(before)
+            raise checkpoint.wrong(error) from error
 
     def _evaluate_start(self) -> Evaluation:
         first = self._evaluate()
@@ -166,60 +208,3 @@ class Course(ABC):
         history.penalty.append(now.penalty)
         history.grid.append(self.model.grid if isinstance(self.model, KAN) else 0)
         history.seconds.append(time.perf_counter() - began)
-
-
-class _Keeper:
-    """Keeps the best parameters met.
-
-    The best is judged by the test loss if there is patience for it, otherwise by the objective.
-    Where a method changes what it minimises (smoothness chosen anew, knots moved), values from
-    before say nothing any more: a new era begins with the parameters it finds.  Whatever came
-    between, the network never ends worse than its `origin`, as the fit was given it.
-    """
-
-    def __init__(self, model: nn.Module, origin: Evaluation, patience: int | None) -> None:
-        self._model = model
-        self._patience = patience
-        self._origin = origin
-        self._origin_state = self._best_state = copy_of_state(model)
-        self._best, self._best_step, self._era = origin, 0, 0
-        self._idle = 0
-
-    def _judge(self, evaluation: Evaluation) -> float:
-        value = evaluation.objective if self._patience is None else evaluation.test
-        return value if math.isfinite(value) else math.inf
-
-    def see(self, step: int, now: Evaluation, era: int) -> None:
-        """Look at the network after a step."""
-        new_era = era != self._era and self._patience is None and math.isfinite(now.objective)
-        better = self._judge(now) < self._judge(self._best)
-        self._idle = 0 if better else self._idle + 1
-        if better or new_era:
-            self._best, self._best_step, self._era = now, step, era
-            self._best_state = copy_of_state(self._model)
-
-    @property
-    def patience_over(self) -> str:
-        """Why to stop, if the test loss has not improved for too long."""
-        if self._patience is None or self._idle < self._patience:
-            return ""
-        return f"stopped early: no better test loss for {self._patience} records"
-
-    def restore(self) -> int:
-        """Give the network the best parameters, the first ones included; return their step."""
-        worse = self._judge(self._origin) < self._judge(self._best)
-        if self._patience is None:
-            # Roughness apart: it was not known at the start.
-            worse = self._origin.given < self._best.given
-        if worse:
-            self._best_state, self._best_step = self._origin_state, 0
-        self._model.load_state_dict(self._best_state)
-        return self._best_step
-
-
-def copy_of_state(model: nn.Module) -> dict[str, Any]:
-    """Return a copy of a module's state that its training leaves alone."""
-    return {
-        name: value.detach().clone() if isinstance(value, Tensor) else value
-        for name, value in model.state_dict().items()
-    }

@@ -5,17 +5,21 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from .._checks import check_integer
 from .._threads import SMALL_WORK, one_thread
 from ..data import Dataset, Samples, as_dataset
 from ..network import KAN
 from ..trainable import Trainable
 from .batches import CHUNK_ROWS, Batches, LoaderBatches, TensorBatches
+from .checkpoint import Checkpoint, Identity
 from .course import Callback
 from .grids import lenient_extrapolation
 from .history import History
@@ -47,6 +51,9 @@ def fit(
     callbacks: Sequence[Callback] = (),
     progress: bool | None = None,
     seed: int = 0,
+    checkpoint: str | PathLike[str] | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
 ) -> History:
     """Fit a network to data, in place.
 
@@ -106,6 +113,17 @@ def fit(
         longer than a second, and nothing stays of it.
     seed : int
         Order of Adam's mini-batches.
+    checkpoint : path, optional
+        File to keep the fit in while it runs and when it is done; what was there is replaced.  It
+        holds all that the rest of the fit depends on, is written atomically, and nothing in it is
+        ever executed.  Its folder must exist, and the data be in memory.
+    checkpoint_every : int, optional
+        Save after every so many steps; by default after a few seconds, and seldom enough that it
+        hardly takes time.
+    resume : bool
+        Go on with the fit that is in `checkpoint`, to the same parameters and history (its
+        seconds apart), bit for bit, as if it had never been stopped.  Network, data and options
+        must be the same as when that fit began; callbacks are yours to continue.
 
     Returns
     -------
@@ -115,6 +133,11 @@ def fit(
     ------
     TypeError, ValueError
         If an argument or the data is not usable, before anything is changed.
+    CheckpointError
+        If `checkpoint` is to be resumed, but is damaged or of other data, another network or
+        other options; a kind of ValueError.
+    OSError
+        If `checkpoint` cannot be written, or is to be resumed and does not exist.
     """
     if callable(callbacks):
         raise TypeError("callbacks must be a list of functions: put the function in a list.")
@@ -142,6 +165,9 @@ def fit(
     dataset, batches = _batches(model, data, weights, options)
     if options.patience is not None and (dataset is None or dataset.test is None):
         raise ValueError("patience needs test rows: give data with test_input and test_label.")
+    kept = _checkpoint(model, dataset, options, checkpoint, checkpoint_every, resume)
+    if kept is not None and resume:
+        kept.load(next(model.parameters()).device)
     _warn_if_few_rows(model, dataset)
 
     # Least squares is solved in float64 whatever the network's own precision.
@@ -151,7 +177,7 @@ def fit(
     loop = Loop(work, dataset, batches, options)
     try:
         with one_thread(_is_small(work, loop.sample)), lenient_extrapolation(work):
-            history = loop.run(callbacks, progress)
+            history = loop.run(callbacks, progress, kept)
     finally:
         if work is not model:
             model.load_state_dict(work.state_dict())
@@ -188,6 +214,29 @@ def _batches(
     if options.method == "Adam":
         rows = min(len(samples), options.batch_size or _DEFAULT_BATCH_SIZE)
     return dataset, TensorBatches(samples, rows)
+
+
+def _checkpoint(
+    model: nn.Module,
+    dataset: Dataset | None,
+    options: FitOptions,
+    path: str | PathLike[str] | None,
+    every: int | None,
+    resume: bool,
+) -> Checkpoint | None:
+    if every is not None:
+        every = check_integer(every, "checkpoint_every", low=1)
+    if path is None:
+        if resume or every is not None:
+            name = "resume" if resume else "checkpoint_every"
+            raise ValueError(f"{name} needs checkpoint, the file that the fit is kept in.")
+        return None
+    if dataset is None:
+        raise ValueError(
+            "checkpoint: the order of a DataLoader's rows cannot be kept; give the rows as (X, y), "
+            "or leave checkpoint out."
+        )
+    return Checkpoint(Path(path), every, Identity.of(model, dataset, options))
 
 
 def _warn_if_few_rows(model: nn.Module, dataset: Dataset | None) -> None:

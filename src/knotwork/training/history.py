@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from .saved import Saved
+
+_COUNTS = ("steps", "grid")
+_NUMBERS = ("train_loss", "test_loss", "penalty", "seconds")
 
 
 @dataclass
@@ -60,3 +68,22 @@ class History:
 
     def _best_entry(self) -> int:
         return self.steps.index(self.best_step) if self.best_step in self.steps else -1
+
+    def state(self) -> dict[str, Any]:
+        """Return the entries, for a checkpoint of the fit."""
+        return {
+            "count": len(self.steps),
+            "tested": bool(self.test_loss),
+            **{name: torch.tensor(getattr(self, name), dtype=torch.int64) for name in _COUNTS},
+            **{name: torch.tensor(getattr(self, name), dtype=torch.float64) for name in _NUMBERS},
+        }
+
+    def take_up(self, saved: Saved) -> None:
+        """Go on from what `state` gave."""
+        count, tested = saved.integer("count"), saved.flag("tested")
+        if not count:
+            raise ValueError("the history has no entry.")
+        for name in (*_COUNTS, *_NUMBERS):
+            dtype = torch.int64 if name in _COUNTS else torch.float64
+            length = 0 if name == "test_loss" and not tested else count
+            setattr(self, name, saved.tensor(name, dtype, (length,)).tolist())

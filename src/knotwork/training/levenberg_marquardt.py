@@ -19,12 +19,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from .cholesky import Cholesky
+from .saved import Saved
 
 _START_DAMPING = 1e-3
 _LEAST_DAMPING = 1e-14
@@ -97,6 +97,17 @@ class LevenbergMarquardt:
         self._growth = 2.0
         self.refused = 0
 
+    def state(self) -> dict[str, Any]:
+        """Return what later steps depend on beside the problem."""
+        return {"damping": self.damping, "growth": self._growth, "refused": self.refused}
+
+    def take_up(self, saved: Saved) -> None:
+        """Go on from what `state` gave."""
+        self.damping, self._growth = saved.number("damping"), saved.number("growth")
+        self.refused = saved.integer("refused")
+        if not (self.damping > 0 and self._growth >= 1):
+            raise ValueError("the damping and its growth must be positive.")
+
     def step(self) -> Step:
         """Take one step that lowers the objective, or say why there is none."""
         problem = self.problem
@@ -139,10 +150,10 @@ class LevenbergMarquardt:
     def _solve(self, scaled: Tensor, right: Tensor, weights: Tensor) -> Tensor | None:
         damped = scaled.clone()
         damped.diagonal().add_(self.damping * weights + _LEAST_DAMPING)
-        factor = Cholesky(damped)
-        if not factor.succeeded:
+        factor, failed = torch.linalg.cholesky_ex(damped)
+        if int(failed) != 0:
             return None
-        move = factor.solve(right)
+        move = torch.cholesky_solve(right[:, None], factor)[:, 0]
         return move if bool(move.isfinite().all()) else None
 
     def _refuse(self) -> None:

@@ -10,10 +10,11 @@ from torch import nn
 from ..data import Dataset
 from ..network import KAN
 from .batches import Batches, TensorBatches
-from .course import Course, Evaluation, copy_of_state
+from .course import Course
 from .dense import DenseLeastSquares
 from .first_order import AdamMethod, FirstOrderObjective, QuasiNewtonMethod
 from .grids import follow_data
+from .keeper import Evaluation, copy_of_state
 from .losses import target_variance, total_weight
 from .methods import STATISTICS_ROWS, Method
 from .options import FitOptions
@@ -121,5 +122,5 @@ def _record_every(options: FitOptions, batches: Batches) -> int:
     if options.method != "Adam":
         return 1
     if isinstance(batches, TensorBatches):
-        return max(1, min(math.ceil(len(batches.samples) / batches.rows), options.steps))
+        return max(1, min(len(batches), options.steps))
     return max(1, min(options.steps // 20, 100))

@@ -7,11 +7,13 @@ stopping.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 from torch import nn
 
 from ..network import KAN
 from .parameters import FreeParameters
+from .saved import Saved
 
 # Rows over which the spread of edges is measured.
 STATISTICS_ROWS = 4096
@@ -40,6 +42,20 @@ class Method(ABC):
     @abstractmethod
     def reset(self) -> None:
         """Forget what was learned about the surface, after the network was changed."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """Return all that later steps depend on beside the network, as a tree for `saved.pack`."""
+
+    @abstractmethod
+    def take_up(self, saved: Saved) -> None:
+        """Go on from what `state` gave, in a network of the same parameters.
+
+        Raises
+        ------
+        ValueError
+            If it is not such a state.
+        """
 
 
 def parameter_count(model: nn.Module) -> int:

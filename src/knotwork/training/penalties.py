@@ -64,7 +64,7 @@ class QuadraticPenalty:
 
     def __init__(self, parameters: FreeParameters, blocks: list[Tensor]) -> None:
         self._parts = parameters.parts
-        self._blocks = blocks
+        self.blocks = blocks
 
     @classmethod
     @torch.no_grad()
@@ -93,13 +93,13 @@ class QuadraticPenalty:
         """Evaluate the penalty at a vector of free parameters."""
         return 0.5 * sum(
             float((edge * (block @ edge[..., None])[..., 0]).sum())
-            for edge, block in zip(self._edges(parameters), self._blocks, strict=True)
+            for edge, block in zip(self._edges(parameters), self.blocks, strict=True)
         )
 
     def add_to(self, parameters: Tensor, gradient: Tensor, matrix: Tensor) -> None:
         """Add the penalty's gradient and second derivatives to the normal equations."""
         edges = self._edges(parameters)
-        for part, edge, block in zip(self._parts, edges, self._blocks, strict=True):
+        for part, edge, block in zip(self._parts, edges, self.blocks, strict=True):
             span = slice(part.offset, part.offset + part.spline_size)
             gradient[span] += (block @ edge[..., None]).flatten()
             size = part.per_edge

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from .least_squares import NetworkLeastSquares, Restricted
 from .levenberg_marquardt import LeastSquaresProblem, LevenbergMarquardt
 from .methods import STATISTICS_ROWS, Method
 from .penalties import PenaltyWeights, QuadraticPenalty
+from .saved import Saved
 from .smoothing import SMOOTHING_STEPS, choose_smoothness
 
 # A loss this many times above what was promised shows that smoothness was chosen wrongly.
@@ -56,6 +58,40 @@ class LevenbergMarquardtMethod(Method):
         self._before = self._problem.read()
         # With a sparsity penalty the objective is without roughness and can be compared throughout.
         self.era += not self._weights.lamb
+
+    def state(self) -> dict[str, Any]:
+        """Return what later steps depend on beside the network."""
+        penalty = self._problem.penalty
+        return {
+            "era": self.era,
+            "refused": self.refused,
+            "solver": self._solver.state(),
+            "penalty": None if penalty is None else penalty.blocks,
+            "steps": self._steps,
+            "chosen": self._chosen,
+            "chosen_at": self._chosen_at,
+            "smoothness": self._smoothness,
+            "most_smoothness": self._most_smoothness,
+            "expected": self._expected,
+            "arriving": self._arriving,
+            "before": self._before,
+        }
+
+    def take_up(self, saved: Saved) -> None:
+        """Go on from what `state` gave."""
+        self.era, self.refused = saved.integer("era"), saved.integer("refused")
+        self._solver.take_up(saved.part("solver"))
+        if not saved.is_none("penalty"):
+            parts, dtype = self._problem.parameters.parts, self._before.dtype
+            shapes = [(len(part.sources), part.per_edge, part.per_edge) for part in parts]
+            blocks = saved.tensors("penalty", dtype, shapes)
+            self._problem.penalty = QuadraticPenalty(self._problem.parameters, blocks)
+        self._steps = saved.integer("steps")
+        self._chosen, self._chosen_at = saved.integer("chosen"), saved.integer("chosen_at")
+        self._smoothness = None if saved.is_none("smoothness") else saved.number("smoothness")
+        self._most_smoothness = saved.number("most_smoothness")
+        self._expected, self._arriving = saved.number("expected"), saved.flag("arriving")
+        self._before = saved.tensor("before", self._before.dtype, self._before.shape)
 
     def _new_solver(self) -> LevenbergMarquardt:
         trainable = self._problem.parameters.trainable()
@@ -170,6 +206,15 @@ class DenseLevenbergMarquardt(Method):
     def reset(self) -> None:
         """Start with fresh damping."""
         self._solver = LevenbergMarquardt(self._problem, bold=self._bold)
+
+    def state(self) -> dict[str, Any]:
+        """Return what later steps depend on beside the network."""
+        return {"refused": self.refused, "solver": self._solver.state()}
+
+    def take_up(self, saved: Saved) -> None:
+        """Go on from what `state` gave."""
+        self.refused = saved.integer("refused")
+        self._solver.take_up(saved.part("solver"))
 
     def step(self) -> str:
         """Take one damped Gauss-Newton step."""

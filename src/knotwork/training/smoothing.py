@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 import torch
 
-from .cholesky import Cholesky
 from .least_squares import NetworkLeastSquares
 from .penalties import PenaltyWeights, QuadraticPenalty
 
@@ -89,17 +88,17 @@ def choose_smoothness(problem: NetworkLeastSquares, x: torch.Tensor) -> Choice:
         scale = diagonal.clamp(min=_LEAST_DIAGONAL * float(diagonal.max())).sqrt()
         scaled = penalised / scale / scale[:, None]
         scaled.diagonal().add_(_DAMPING)
-        factor = Cholesky(scaled)
-        if not factor.succeeded:
+        factor, failed = torch.linalg.cholesky_ex(scaled)
+        if int(failed) != 0:
             return
         right = -(gradient + strength * pull) / scale
-        move = factor.solve(right) / scale
+        move = torch.cholesky_solve(right[:, None], factor)[:, 0] / scale
         squares = 2 * objective + 2 * float(gradient @ move) + float(move @ matrix @ move)
         losses[exponent] = squares
         if out_of_reach(squares):
             return
         # The trace of a product of symmetric matrices, of which only the sum is needed.
-        freedom = (factor.inverse() * (matrix / scale / scale[:, None])).sum()
+        freedom = (torch.cholesky_inverse(factor) * (matrix / scale / scale[:, None])).sum()
         left = 1 - float(freedom) / rows
         if left >= _LEAST_FREEDOM_LEFT and squares > 0:
             criteria[exponent] = squares / left**2
