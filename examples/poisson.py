@@ -76,24 +76,26 @@ mlp = MLP([2, 20, 20, 1], activation="tanh")
 fit(mlp, 5 if quick else 60, curves["MLP"])
 print(f"MLP: relative L2 error {relative_error(mlp):.1e}, {time.perf_counter() - began:.1f} s")
 
+
+# %%
+# What both found, where they are wrong, and how they came to it.
+def image(values):
+    return values.detach().reshape(101, 101).T.numpy()
+
+
+panels = {
+    "KAN": image(kan(fine)),
+    "error of the KAN": image(kan(fine) - solution(fine)),
+    "error of the MLP": image(mlp(fine) - solution(fine)),
+}
 figure, axes = plt.subplots(1, 4, figsize=(15, 3.3), layout="constrained")
-with torch.no_grad():
-    for panel, title, values in (
-        (axes[0], "KAN", kan(fine)),
-        (axes[1], "error of the KAN", kan(fine) - solution(fine)),
-        (axes[2], "error of the MLP", mlp(fine) - solution(fine)),
-    ):
-        most = float(values.abs().max())
-        picture = panel.imshow(
-            values.reshape(101, 101).T,
-            "RdBu_r",
-            origin="lower",
-            extent=(-1, 1, -1, 1),
-            vmin=-most,
-            vmax=most,
-        )
-        figure.colorbar(picture, ax=panel, shrink=0.85)
-        panel.set(title=title, xlabel="x", ylabel="y", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+for panel, (title, values) in zip(axes, panels.items(), strict=False):
+    most = abs(values).max()
+    picture = panel.imshow(
+        values, "RdBu_r", origin="lower", extent=(-1, 1, -1, 1), vmin=-most, vmax=most
+    )
+    figure.colorbar(picture, ax=panel, shrink=0.85)
+    panel.set(title=title, xlabel="x", ylabel="y", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
 for name, curve in curves.items():
     axes[3].semilogy(range(1, len(curve) + 1), curve, label=name)
 axes[3].set(title="relative L2 error", xlabel="step of Levenberg-Marquardt")

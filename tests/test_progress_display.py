@@ -158,5 +158,5 @@ def test_nothing_is_printed_unless_asked(capfd, tmp_path):
     pruned.plot()
     pruned.save(tmp_path / "model.safetensors")
     compare({"MLP": MLP([2, 4, 1])}, DATA, steps=2)
-    discover(DATA["train_input"], DATA["train_input"][:, 0], budget=3)
+    discover(DATA["train_input"], DATA["train_input"][:, 0], budget=3, progress=None)
     assert capfd.readouterr() == ("", "")

@@ -38,7 +38,8 @@ def test_the_blocks_run_in_order(tmp_path, monkeypatch, capsys):
     assert any("exp(b**2 + sin(pi*a))" in text for text in printed)
     files = {path.name for path in tmp_path.iterdir()}
     pictures = {"network.svg", "edge.svg", "history.svg", "inputs.svg"}
-    assert files == pictures | {"model.safetensors", "model.onnx", "log", "explanation.html"}
+    written = {"model.safetensors", "fit.safetensors", "model.onnx", "log", "explanation.html"}
+    assert files == pictures | written
 
 
 def blocks_and_outputs(text):

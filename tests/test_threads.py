@@ -46,12 +46,14 @@ def test_a_thread_that_begins_during_anothers_small_work_keeps_its_number():
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_the_last_of_several_searches_restores_numpys_threads():
+def test_a_search_that_ends_leaves_numpys_limit_to_those_still_under_way():
     before = blas_threads()
-    first, second = one_thread_everywhere(), one_thread_everywhere()
-    in_another_thread(first.__enter__)
-    second.__enter__()
-    in_another_thread(lambda: first.__exit__(None, None, None))
-    assert blas_threads() == {1}
-    second.__exit__(None, None, None)
+
+    def search():
+        with one_thread_everywhere():
+            return blas_threads()
+
+    with one_thread_everywhere():
+        assert in_another_thread(search) == {1}
+        assert blas_threads() == {1}
     assert blas_threads() == before

@@ -124,8 +124,8 @@ def load(
         kind = str(header["class"])
         if kind not in _BUILDERS:
             raise CheckpointError(
-                f"the file holds a model of class {kind!r}, which this knotwork does not know: "
-                f"load reads {' and '.join(_BUILDERS)}."
+                f"the file holds a model of class {shorten(kind)}, which this knotwork does not "
+                f"know: load reads {' and '.join(_BUILDERS)}."
             )
         model = _BUILDERS[kind](header, tensors, own)
         model.input_names = _names(header["input_names"], "input_names", model.input_count)

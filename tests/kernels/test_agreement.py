@@ -87,6 +87,21 @@ def test_points_on_the_knots_belong_to_one_interval(backend, dtype):
 
 
 @each_set
+@pytest.mark.parametrize("place", [0.5, -1e300, torch.nan, torch.inf])
+@pytest.mark.parametrize("outputs", [1, 6])
+def test_knots_on_one_point_read_nothing_beyond_the_arrays(backend, place, outputs):
+    layer = layer_of(4, outputs, 5, 3)
+    layer.knots = torch.full_like(layer.knots, place)
+    x = rows_for(layer, 20).requires_grad_()
+    with kernels.use(backend):
+        y = layer(x)
+        y.sum().backward()
+    # There is no right value; whatever comes is of this layer's size.
+    assert y.shape == (20, outputs)
+    assert x.grad is not None
+
+
+@each_set
 @each_dtype
 @pytest.mark.parametrize("extrapolation", ["linear", "constant", "continue", "zero"])
 @pytest.mark.parametrize("k", [1, 3])

@@ -33,7 +33,8 @@ def _place(x, breaks, intervals, UNIFORM: tl.constexpr, CLAMPS: tl.constexpr, ST
     if UNIFORM:
         width = _divide(high - low, tl.cast(intervals, x.dtype))
         whole = _divide(inside - low, width)
-        first = tl.minimum(tl.where(inside >= low, whole, 0.0).to(tl.int32), intervals - 1)
+        first = tl.where(inside >= low, whole, 0.0).to(tl.int32)
+        first = tl.maximum(tl.minimum(first, intervals - 1), 0)
         piece = tl.where(x < low, 0, tl.where(above, 2, 1))
         position = _divide(point - low, width) - tl.where(above, first + 1, first)
     else:

@@ -22,6 +22,9 @@ from .saved import Saved, pack
 
 __all__ = ["Checkpoint", "Identity"]
 
+# Characters of an option that is told; what is in a file may be anything.
+_LONGEST_VALUE = 40
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -57,8 +60,9 @@ class Identity:
         then = options if isinstance(options, dict) else {}
         for name, now in self.options.items():
             if then.get(name) != now:
+                was = _brief(then.get(name))
                 raise ValueError(
-                    f"it is of other options, {name} was {then.get(name)!r} and is now {now!r}: "
+                    f"it is of other options, {name} was {was} and is now {now!r}: "
                     "give the same ones, or leave out resume."
                 )
 
@@ -139,6 +143,11 @@ class Checkpoint:
     def wrong(self, error: Exception) -> CheckpointError:
         """Return the error of a state that cannot be right; whoever wrote it, it was not `save`."""
         return CheckpointError(f"{self.path}: the state of the fit cannot be right: {error}")
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 def _digest_of_data(dataset: Dataset) -> str:

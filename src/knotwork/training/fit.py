@@ -121,7 +121,7 @@ def fit(
         Save after every so many steps; by default after a few seconds, and seldom enough that it
         hardly takes time.
     resume : bool
-        Go on with the fit that is in `checkpoint`, to the same parameters and history (its
+        Go on with the fit that is in ``checkpoint``, to the same parameters and history (its
         seconds apart), bit for bit, as if it had never been stopped.  Network, data and options
         must be the same as when that fit began; callbacks are yours to continue.
 
@@ -134,10 +134,10 @@ def fit(
     TypeError, ValueError
         If an argument or the data is not usable, before anything is changed.
     CheckpointError
-        If `checkpoint` is to be resumed, but is damaged or of other data, another network or
+        If ``checkpoint`` is to be resumed, but is damaged or of other data, another network or
         other options; a kind of ValueError.
     OSError
-        If `checkpoint` cannot be written, or is to be resumed and does not exist.
+        If ``checkpoint`` cannot be written, or is to be resumed and does not exist.
     """
     if callable(callbacks):
         raise TypeError("callbacks must be a list of functions: put the function in a list.")

@@ -128,7 +128,8 @@ template <class T, int K> struct Pieces {
                 inside = inside > high ? high : inside;
                 const T where = (inside - low) / width;
                 int32_t start = int32_t(inside >= low ? where : T(0));
-                start = start > last ? last : start;
+                // Knots that all lie on one point, or are nan, have no interval: any will do.
+                start = start < 0 ? 0 : start > last ? last : start;
                 const T point = clamps ? inside : x[n];
                 first[n] = start;
                 kind[n] = x[n] < low ? 0 : x[n] > high ? 2 : 1;
