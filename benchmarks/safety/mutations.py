@@ -221,8 +221,10 @@ def _edit_tensors(tensors: dict[str, torch.Tensor], chance: random.Random) -> di
         return {**tensors, name: tensor.to(chance.choice(dtypes))}
     if tensor.numel():
         flat = tensor.view(-1)
-        value = chance.choice((float("nan"), float("inf"), -1e300, 0.0, 255.0, -1.0, 1e18))
-        if not tensor.is_floating_point():
+        if tensor.is_floating_point():
+            least = torch.finfo(tensor.dtype).min
+            value = chance.choice((float("nan"), float("inf"), least, 0.0, 255.0, -1.0, 1e18))
+        else:
             value = chance.choice((0, 1, 2, 3, 127))
         flat[chance.randrange(flat.numel()) :: chance.choice((1, 10**6))] = value
     return {**tensors, name: tensor}

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import re
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ __all__ = ["from_data", "parse", "to_data"]
 _LONGEST = 10_000
 _DEEPEST = 100
 _MOST_DIGITS = 400
+# Characters of a formula that a message shows.
+_MOST_SHOWN = 200
 _LARGEST_POWER = 1_000
 
 
@@ -122,7 +125,8 @@ def parse(text: str, variables: Sequence[str]) -> sympy.Expr:
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         place = getattr(error, "offset", None)
         where = f" near character {place}" if place else ""
-        raise ValueError(f"the formula cannot be read{where}: {text!r}.") from None
+        shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+        raise ValueError(f"the formula cannot be read{where}: {shown!r}.") from None
     return _Reader(variables, quoted).read(tree.body, 0)
 
 
@@ -163,7 +167,7 @@ class _Reader:
         if name in _CONSTANTS:
             return _CONSTANTS[name]
         hint = near_spellings(name, [*self.variables, *_CONSTANTS])
-        raise ValueError(f"there is no variable {name!r} {_where(node)}.{hint}")
+        raise ValueError(f"there is no variable {reprlib.repr(name)} {_where(node)}.{hint}")
 
     def _call(self, node: ast.Call, depth: int) -> sympy.Expr:
         if not isinstance(node.func, ast.Name):
@@ -171,7 +175,7 @@ class _Reader:
         name = _ALIASES.get(node.func.id, node.func.id)
         if name not in _FUNCTIONS:
             hint = near_spellings(name, [*_FUNCTIONS, *_ALIASES])
-            raise ValueError(f"there is no function {name!r} {_where(node)}.{hint}")
+            raise ValueError(f"there is no function {reprlib.repr(name)} {_where(node)}.{hint}")
         if len(node.args) != 1 or node.keywords or isinstance(node.args[0], ast.Starred):
             raise ValueError(f"{name} takes one argument {_where(node)}.")
         return _FUNCTIONS[name](self.read(node.args[0], depth + 1))
@@ -290,17 +294,17 @@ def _atom(kind: str, content: Any) -> sympy.Expr:
         return sympy.Symbol(content)
     if kind == "constant":
         if content not in _CONSTANTS:
-            raise ValueError(f"there is no constant {content!r}.")
+            raise ValueError(f"there is no constant {reprlib.repr(content)}.")
         return _CONSTANTS[content]
     if kind == "number":
         match = re.fullmatch(r"(-?\d+)(?:/(\d+))?", content, flags=re.ASCII)
         if match is None or (match.group(2) is not None and int(match.group(2)) == 0):
-            raise ValueError(f"{content!r} is not a whole number or fraction.")
+            raise ValueError(f"{reprlib.repr(content)} is not a whole number or fraction.")
         return sympy.Rational(int(match.group(1)), int(match.group(2) or 1))
     try:
         value = float(content)
     except ValueError:
-        raise ValueError(f"{content!r} is not a number.") from None
+        raise ValueError(f"{reprlib.repr(content)} is not a number.") from None
     if value != value or abs(value) == float("inf"):
-        raise ValueError(f"{content!r} is not a finite number.")
+        raise ValueError(f"{reprlib.repr(content)} is not a finite number.")
     return sympy.Float(value, 17)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import reprlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,9 +22,6 @@ from .options import FitOptions
 from .saved import Saved, pack
 
 __all__ = ["Checkpoint", "Identity"]
-
-# Characters of an option that is told; what is in a file may be anything.
-_LONGEST_VALUE = 40
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Identity:
         then = options if isinstance(options, dict) else {}
         for name, now in self.options.items():
             if then.get(name) != now:
-                was = _brief(then.get(name))
+                was = reprlib.repr(then.get(name))  # what is in a file may be of any length
                 raise ValueError(
                     f"it is of other options, {name} was {was} and is now {now!r}: "
                     "give the same ones, or leave out resume."
@@ -143,11 +141,6 @@ class Checkpoint:
     def wrong(self, error: Exception) -> CheckpointError:
         """Return the error of a state that cannot be right; whoever wrote it, it was not `save`."""
         return CheckpointError(f"{self.path}: the state of the fit cannot be right: {error}")
-
-
-def _brief(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 def _digest_of_data(dataset: Dataset) -> str:

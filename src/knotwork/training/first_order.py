@@ -20,6 +20,8 @@ from .saved import Saved
 
 # An L-BFGS step that lowers the loss by less than this share gained nothing.
 _QUASI_NEWTON_TOLERANCE = 1e-3
+# Steps that Adam can count in float32.
+_MOST_STEPS = 2.0**24
 # Pairs of steps and changes of gradient that L-BFGS remembers.
 _PAIRS = 10
 
@@ -218,8 +220,11 @@ class AdamMethod(Method):
             raise ValueError(f"there are {len(moments)} moments for {len(parameters)} parameters.")
         for parameter, moment in zip(parameters, moments, strict=True):
             if len(moment):
+                step = moment.tensor("step", torch.float32, ()).cpu()
+                if not 0 < float(step) < _MOST_STEPS:
+                    raise ValueError(f"a moment is of {float(step):g} steps.")
                 self._optimizer.state[parameter] = {
-                    "step": moment.tensor("step", torch.float32, ()).cpu(),
+                    "step": step,
                     "exp_avg": moment.tensor("exp_avg", parameter.dtype, parameter.shape),
                     "exp_avg_sq": moment.tensor("exp_avg_sq", parameter.dtype, parameter.shape),
                 }
