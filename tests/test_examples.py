@@ -16,6 +16,8 @@ EXAMPLES = ROOT / "examples"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYKAN = (ROOT / "docs" / "pykan.md").read_text(encoding="utf-8")
 MOST_LINES = 30
+# Two networks for one equation, and where they are wrong.
+MOST_LINES_OF_POISSON = 60
 # What each prints, in so few digits that any machine prints them.
 EXPECTED = {
     "activations.py": ["(0, 0, 0) against sin(3x₁): R^2 = 1.000", "against exp: R^2 = 1.000"],
@@ -100,7 +102,7 @@ def code_lines(text):
 @pytest.mark.parametrize("name", EXPECTED)
 def test_examples_are_short_and_begin_with_a_title(name):
     text = (EXAMPLES / name).read_text(encoding="utf-8")
-    assert code_lines(text) <= MOST_LINES
+    assert code_lines(text) <= (MOST_LINES_OF_POISSON if name == "poisson.py" else MOST_LINES)
     title, line, blank, *words = ast.get_docstring(ast.parse(text)).splitlines()
     assert line == "=" * len(title)
     assert blank == ""

@@ -124,7 +124,7 @@ class Explanation:
     exact : bool
         Whether the network is a sum of functions of single inputs, so that shapes and
         contributions are its own functions.  Otherwise shapes are accumulated local effects and
-        contributions integrated gradients; see `knotwork.explanation`.
+        contributions integrated gradients (arXiv 1703.01365).
     additivity : array of shape (outputs,)
         The share of each output's variance that the sum of the inputs' shapes accounts for (R^2);
         what is missing from 1 is what inputs do together.  nan for a constant output.

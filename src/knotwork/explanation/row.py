@@ -107,7 +107,7 @@ class RowExplanation:
         The error of rounding and, unless `exact`, of the quadrature.
     exact : bool
         Whether the network is a sum of functions of single inputs, so that contributions are the
-        edges'; else they are integrated gradients, see `knotwork.explanation.contributions`.
+        edges'; else they are integrated gradients (arXiv 1703.01365).
     edges : tuple of EdgeContribution
         All edges that are there.
     nodes : tuple of NodeValue
