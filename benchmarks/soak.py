@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -147,6 +148,8 @@ def main() -> None:
         name, number = arguments.file
         print(read_damaged([name], 1, int(number))[name])
         return
+    # Small fits to few rows warn of it, a thousand times.
+    warnings.simplefilter("ignore", UserWarning)
     began = time.monotonic()
     figures, wrong = soak(SHORT if arguments.short else FULL, jobs=arguments.jobs)
     damaged = [found for name, found in figures.items() if name.startswith("damaged")]

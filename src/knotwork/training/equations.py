@@ -23,10 +23,11 @@ from .._checks import check_integer, check_number
 from .._threads import one_thread
 from ..network import KAN
 from .batches import CHUNK_ROWS, block_rows
-from .course import Callback, Course, Evaluation
+from .course import Callback, Course
 from .dense import ModuleParameters
 from .grids import follow_data, lenient_extrapolation
 from .history import History
+from .keeper import Evaluation, copy_of_state
 from .methods import Method
 from .options import MOST_SECOND_ORDER_PARAMETERS
 from .second_order import DenseLevenbergMarquardt
@@ -38,6 +39,8 @@ _SMALL_JACOBIAN = 5_000_000
 # Steps between looks at whether the knots still fit, and the share of the steps with such looks.
 _GRID_STEPS = 4
 _GRID_SHARE = 0.5
+# How many times as large the objective may be once the knots have moved.
+_MOST_RISE = 2.0
 
 
 @dataclass(frozen=True)
@@ -237,7 +240,14 @@ class _EquationCourse(Course):
         """Move the knots to what reaches them, if they no longer fit it."""
         if self._grid_model is None or step % _GRID_STEPS or step > self.steps * _GRID_SHARE:
             return False
-        return follow_data(self._grid_model, self._points)
+        before, state = self._problem.objective(), copy_of_state(self._grid_model)
+        if not follow_data(self._grid_model, self._points):
+            return False
+        if self._problem.objective() <= _MOST_RISE * before:
+            return True
+        # Where no point lies a spline may be anything, and cost its re-fit accuracy elsewhere.
+        self._grid_model.load_state_dict(state)
+        return False
 
 
 def _check_model(model: nn.Module) -> Tensor:
