@@ -14,7 +14,7 @@ import torch._dynamo
 
 
 def in_a_process(start: str, work: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what `work` gives in a process with one thread, started by "spawn" or "fork"."""
+    """Return what `work` gives in a process with one thread, started by "spawn" or another way."""
     context = multiprocessing.get_context(start)
     receiver, sender = context.Pipe()
     process = context.Process(target=_worker, args=(sender, work, arguments))
