@@ -23,7 +23,7 @@ test: setup
 
 # Warnings are errors: a link, a name in a docstring or an example that fails ends the build.
 docs: setup
-	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs out/docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet $(SPHINX_OPTIONS) docs out/docs
 
 lint: setup
 	$(BIN)/ruff check .
