@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -129,13 +130,12 @@ def main() -> None:
     print(f"{'model':34s} seed parameters  relative L2    seconds")
     rows: list[dict[str, Any]] = []
     for seed in given.seeds:
-        rows.append(measure("KAN, LM", seed, lambda seed=seed: kan(seed)))
+        rows.append(measure("KAN, LM", seed, partial(kan, seed)))
         seconds = rows[-1]["seconds"]
-        rows.append(measure("MLP, LM", seed, lambda seed=seed: small_perceptron(seed)))
+        rows.append(measure("MLP, LM", seed, partial(small_perceptron, seed)))
         for times in given.patience:
             name = f"MLP of the paper, {times:g} x the time"
-            train = lambda seed=seed, limit=times * seconds: paper_perceptron(seed, limit)  # noqa: E731
-            rows.append(measure(name, seed, train))
+            rows.append(measure(name, seed, partial(paper_perceptron, seed, times * seconds)))
         record.write("poisson", {"stages": STAGES, "rows": rows})
 
 

@@ -32,7 +32,7 @@ def prepare(_: dict[str, Any], source: str | None) -> None:
     then looked up among the built-in ones.
     """
     if source is not None:
-        builtins.__file__ = str(ROOT / "examples" / source)  # type: ignore[attr-defined]
+        builtins.__file__ = str(ROOT / "examples" / source)
         _known.update(pictures_of(source))
 
 
