@@ -458,3 +458,19 @@ def test_refitting_is_well_posed_for_heavy_tails(k):
     coefficients = torch.randn(3, 5 + k, 2, generator=torch.Generator().manual_seed(1)).double()
     found = splines.refit(old, coefficients, extend_knots(breaks, k), k, points)
     assert bool(found.isfinite().all())
+
+
+@pytest.mark.parametrize(("k", "extrapolation"), [(3, "linear"), (5, "continue")])
+def test_refitting_trusts_the_rows_where_a_spline_is_huge_elsewhere(k, extrapolation):
+    generator = torch.Generator().manual_seed(0)
+    old, new = (
+        extend_knots(uniform_breaks(-end.double(), end.double(), 10), k)
+        for end in torch.tensor([[1.0], [1.1]])
+    )
+    coefficients = torch.randn(1, 10 + k, 2, generator=generator, dtype=torch.float64)
+    coefficients[:, :3] *= 1e6
+    points = torch.rand(300, 1, generator=generator, dtype=torch.float64) * 1.2 - 0.2
+    found = splines.refit(old, coefficients, new, k, points, extrapolation)
+    before = splines.evaluate(points, old, coefficients, k, 0, extrapolation)
+    after = splines.evaluate(points, new, found, k, 0, extrapolation)
+    assert float((after - before).abs().max()) < 0.3

@@ -186,7 +186,8 @@ class KANLayer(LayerEdges):
         scale = {name: math.sqrt(value / self.in_features) for name, value in share.items()}
         centre, spread = self.knots.new_zeros(self.in_features), self.knots.new_ones(1)
         if x is not None and len(x) > 1:
-            self.update_grid(x)
+            # Nothing is re-fitted: the coefficients are about to be drawn.
+            self.knots, self._uniform = self._knots_on(x)[0], None
             centre, spread = x.mean(dim=0), x.std(dim=0, correction=0)
             low, high = domain(self.knots, self.k)
             spread = torch.where(varies(x), spread, (high - low) / 2)
@@ -398,6 +399,13 @@ class KANLayer(LayerEdges):
         """
         if len(x) == 0:
             return
+        knots, x = self._knots_on(x, shrink)
+        # A layer's own inputs, the table's columns, stay where they are from one move to the next.
+        if not torch.equal(knots, self.knots):
+            self._move_to(knots, x)
+
+    def _knots_on(self, x: Tensor, shrink: bool = True) -> tuple[Tensor, Tensor]:
+        """Return the knots that suit data `x`, and the rows of it that are enough to know them."""
         if not bool(x.isfinite().all()):
             raise ValueError(
                 "X holds values that are not finite, so the grid was left as it was: drop those "
@@ -409,7 +417,7 @@ class KANLayer(LayerEdges):
             new_low, new_high = torch.minimum(low, new_low), torch.maximum(high, new_high)
         x = x[:: max(1, len(x) // _MOST_ROWS)]
         breaks = adaptive_breaks(x, new_low, new_high, self.grid, self.grid_eps)
-        self._move_to(extend_knots(breaks, self.k), x)
+        return extend_knots(breaks, self.k), x
 
     @torch.no_grad()
     def refine(self, grid: int, x: Tensor | None = None) -> None:

@@ -36,6 +36,9 @@ EXTRAPOLATIONS: tuple[str, ...] = get_args(Extrapolation)
 # Weight of the points spread evenly over a re-fit's range beside the data's own points: enough to
 # determine the coefficients where there is no data, too little to matter where there is.
 _EVEN_POINT_WEIGHT = 1e-3
+# Splines that no row holds back can be huge between the rows; beyond this many times their size at
+# the rows, even points count the less the larger they are there.
+_LARGE = 10
 
 
 class LocalBasis(NamedTuple):
@@ -313,18 +316,14 @@ def refit(
         return insert_knots(knots, coefficients, new_knots, k)
     policy: Extrapolation = "linear" if extrapolation in ("error", "zero") else extrapolation
     even = _within_intervals(new_knots[:, k:-k], k + 2).T
-    where, weight = even, even.new_ones(len(even))
-    if points is not None and len(points) > 0:
-        where = torch.cat([points, even])
-        weight = torch.cat(
-            [
-                even.new_ones(len(points)),
-                even.new_full((len(even),), _EVEN_POINT_WEIGHT * len(points) / len(even)),
-            ]
-        )
-    root = weight.sqrt()[:, None, None]
-    target = evaluate(where, knots, coefficients, k, 0, policy) * root
-    design = basis(where, new_knots, k, 0, policy) * root
+    where = even if points is None else torch.cat([points, even])
+    target = evaluate(where, knots, coefficients, k, 0, policy)
+    design = basis(where, new_knots, k, 0, policy)
+    rows = len(where) - len(even)
+    if rows:
+        root = _even_weight(target[:rows], target[rows:]).mul(rows / len(even)).sqrt()[:, None]
+        target[rows:] *= root
+        design[rows:] *= root
     if not bool(target.isfinite().all() and design.isfinite().all()):
         raise FloatingPointError(
             "re-fitting splines on new knots met values that are not finite: check the data, and "
@@ -333,6 +332,18 @@ def refit(
     # The even points give full rank; LAPACK's rank-revealing solver is not reproducible to the bit.
     fit = torch.linalg.lstsq(design.transpose(0, 1), target.transpose(0, 1), driver="gels")
     return fit.solution.contiguous()
+
+
+def _even_weight(at_rows: Tensor, at_even: Tensor) -> Tensor:
+    """Return how much even points count beside the rows, shape (inputs,).
+
+    Both arguments hold the splines' values, shape (points, inputs, outputs).
+    """
+    size, even_size = (values.square().mean(dim=(0, 2)) for values in (at_rows, at_even))
+    share = (_LARGE**2 * size / even_size).nan_to_num(1.0)
+    # Below this they would no longer determine anything.
+    least = torch.finfo(share.dtype).eps ** 0.75 / _EVEN_POINT_WEIGHT
+    return _EVEN_POINT_WEIGHT * share.clamp(min(least, 1.0), 1.0)
 
 
 def _within_intervals(breaks: Tensor, count: int) -> Tensor:

@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from knotwork import KAN, create_dataset
+from knotwork.data import Samples
 from knotwork.training import fit
+from knotwork.training.losses import LOSSES
+from knotwork.training.polish import polish
+from knotwork.training.start import SEED_STRIDE, start_on_data
 
 METHODS = {"LM": 10, "LBFGS": 6, "Adam": 150}
 FEW_ROWS = pytest.mark.filterwarnings("ignore:the network has .* parameters")
@@ -311,3 +315,19 @@ def test_with_noise_and_a_sparsity_penalty_the_best_of_all_steps_is_kept_though_
     kept = history.steps.index(history.best_step)
     assert objectives[kept] == pytest.approx(min(objectives))
     assert history.train_loss[kept] < 0.2 * variance**0.5
+
+
+@pytest.mark.parametrize("width", [[2, 2, 1], [2, 2, 2, 1]])
+def test_the_best_of_several_starts_goes_on_and_longer_in_deep_networks(width: list[int]) -> None:
+    samples, loss = Samples(data()["train_input"], data()["train_label"]), LOSSES["mse"]
+    model = KAN(width, seed=1)
+    start_on_data(model, samples, loss, 2)
+    field: dict[float, KAN] = {}
+    for seed in (1, 1 + SEED_STRIDE):
+        twin = KAN(width, seed=seed)
+        start_on_data(twin, samples, loss, 1)
+        field[polish(twin, samples, 8, tolerance=0.0)] = twin
+    best = field[min(field)]
+    if len(width) > 3:
+        polish(best, samples, 16, tolerance=0.0)
+    assert same(state(model), state(best))

@@ -209,3 +209,15 @@ def test_what_is_not_a_number_is_seen():
     objective, gradient, _ = problem.normal_equations()
     assert objective != objective
     assert not bool(gradient.isfinite().all())
+
+
+def test_the_objective_notices_parameters_that_others_change() -> None:
+    model = KAN([2, 2, 1], seed=0)
+    x, y = normal(50, 2), normal(50, 1, seed=2)
+    problem = NetworkLeastSquares(model, TensorBatches(Samples(x, y)), 1.0)
+    before = problem.objective()
+    assert problem.objective() == before
+    with torch.no_grad():
+        model.layer(1).bias += 1.0
+    residual = model(x).detach() - y
+    assert problem.objective() == pytest.approx(0.5 * float(residual.square().mean()), rel=1e-12)

@@ -30,8 +30,8 @@ def mixed() -> KAN:
 
 
 def penalty_of(model: KAN, weights: PenaltyWeights) -> tuple[QuadraticPenalty, FreeParameters]:
-    parameters = FreeParameters(model)
-    return QuadraticPenalty.of_network(model, parameters, rows(), weights), parameters
+    parameters, statistics = FreeParameters(model), network_statistics(model, rows())
+    return QuadraticPenalty.of_network(parameters, statistics, weights), parameters
 
 
 @pytest.mark.parametrize(
@@ -80,10 +80,10 @@ def test_sparsity_of_the_present_network_is_what_the_formula_says() -> None:
 def test_weights_of_the_penalty_are_slopes_of_the_measure() -> None:
     # d/ds^2 of lamb * log(1 + s^2/delta^2) is lamb / (s^2 + delta^2).
     model, weights = KAN([1, 1], seed=4), PenaltyWeights(lamb=0.5)
-    x = rows(inputs=1)
-    square = float(network_statistics(model, x)[0].relative_spread[0, 0] ** 2)
+    statistics = network_statistics(model, rows(inputs=1))
+    square = float(statistics[0].relative_spread[0, 0] ** 2)
     expected = 0.5 * torch.log1p(torch.tensor(square / DELTA**2)).item()
-    assert float(sparsity_measure(model, x, weights)) == pytest.approx(expected)
+    assert sparsity_measure(statistics, weights) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("k", [2, 3])

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from knotwork import KAN, create_dataset
 from knotwork.data import Samples
+from knotwork.statistics import LayerStatistics, network_statistics
 from knotwork.training.batches import TensorBatches
 from knotwork.training.least_squares import NetworkLeastSquares
 from knotwork.training.smoothing import choose_smoothness
@@ -95,12 +96,13 @@ def test_smoothness_that_is_asked_for_has_an_effect() -> None:
     assert errors[1] < 0.1 < errors[0]
 
 
-def problem(noise: float, grid: int) -> tuple[NetworkLeastSquares, Tensor]:
+def problem(noise: float, grid: int) -> tuple[NetworkLeastSquares, list[LayerStatistics]]:
     data = create_dataset(wave, 1, train_num=300, test_num=2, noise=noise)
     model = KAN([1, 1], grid=grid)
     model.fit(data, steps=8, smoothness=0)
     samples = Samples(data["train_input"], data["train_label"])
-    return NetworkLeastSquares(model, TensorBatches(samples), 0.5), samples.inputs
+    squares = NetworkLeastSquares(model, TensorBatches(samples), 0.5)
+    return squares, network_statistics(model, samples.inputs)
 
 
 def test_noise_asks_for_more_smoothness_than_clean_data() -> None:
@@ -112,10 +114,10 @@ def test_noise_asks_for_more_smoothness_than_clean_data() -> None:
 
 
 def test_choosing_leaves_the_network_alone_and_repeats_itself() -> None:
-    squares, x = problem(0.1, 30)
+    squares, statistics = problem(0.1, 30)
     before = squares.read()
-    first = choose_smoothness(squares, x).strength
-    assert choose_smoothness(squares, x).strength == first
+    first = choose_smoothness(squares, statistics).strength
+    assert choose_smoothness(squares, statistics).strength == first
     assert torch.equal(squares.read(), before)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import torch
 from torch import Tensor
 
@@ -44,6 +46,7 @@ class NetworkLeastSquares:
         self.penalty = penalty
         self.parameters = FreeParameters(model)
         self._data_diagonal = torch.empty(0)
+        self._known: tuple[Hashable, float] | None = None
 
     def data_diagonal(self) -> Tensor:
         """Return the diagonal of the last normal equations without penalties, shape (size,)."""
@@ -70,13 +73,17 @@ class NetworkLeastSquares:
 
     @torch.no_grad()
     def data_objective(self) -> float:
-        """Evaluate the objective without penalties."""
+        """Evaluate the objective without penalties, once for parameters that stay as they are."""
+        version = self.parameters.version()
+        if self._known is not None and self._known[0] == version:
+            return self._known[1]
         sums = sums_of(self.parameters)
         squares = total = 0.0
         for batch in self.batches:
             squares += sums.squares(batch)
             total += total_weight(batch)
-        return 0.5 * squares * self._scale(total)
+        self._known = version, 0.5 * squares * self._scale(total)
+        return self._known[1]
 
     def objective(self) -> float:
         """Evaluate the objective."""

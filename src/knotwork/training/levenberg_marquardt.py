@@ -112,9 +112,10 @@ class LevenbergMarquardt:
         """Take one step that lowers the objective, or say why there is none."""
         problem = self.problem
         objective, gradient, matrix = problem.normal_equations()
-        if not (math.isfinite(objective) and bool(gradient.isfinite().all())):
+        steepest = float(gradient.abs().max())
+        if not (math.isfinite(objective) and math.isfinite(steepest)):
             return Step(objective, False, "the objective or its gradient is not finite")
-        if objective == 0 or not bool(gradient.any()):
+        if objective == 0 or steepest == 0:
             return Step(objective, False, "converged: the gradient is zero")
         start = problem.read()
         diagonal = matrix.diagonal().clone()
@@ -128,11 +129,10 @@ class LevenbergMarquardt:
         for _ in range(_MOST_TRIALS):
             if self.damping > _MOST_DAMPING:
                 break
-            move = self._solve(scaled, right, weights)
-            if move is None:
+            move, predicted = self._solve(scaled, right, weights)
+            if not math.isfinite(predicted):
                 self._refuse()
                 continue
-            predicted = 0.5 * float(move @ (self.damping * weights * move + right))
             problem.write(start + move / scale)
             reached = problem.objective()
             gain = (objective - reached) / predicted if predicted > 0 else -1.0
@@ -147,14 +147,15 @@ class LevenbergMarquardt:
         self.damping = min(self.damping, _MOST_DAMPING)
         return Step(objective, False, "converged: no damping lowers the objective")
 
-    def _solve(self, scaled: Tensor, right: Tensor, weights: Tensor) -> Tensor | None:
+    def _solve(self, scaled: Tensor, right: Tensor, weights: Tensor) -> tuple[Tensor, float]:
+        """Return the move and the fall that the model predicts, nan if the matrix is singular."""
         damped = scaled.clone()
         damped.diagonal().add_(self.damping * weights + _LEAST_DAMPING)
         factor, failed = torch.linalg.cholesky_ex(damped)
         if int(failed) != 0:
-            return None
+            return right, math.nan
         move = torch.cholesky_solve(right[:, None], factor)[:, 0]
-        return move if bool(move.isfinite().all()) else None
+        return move, 0.5 * float(move @ (self.damping * weights * move + right))
 
     def _refuse(self) -> None:
         self.refused += 1

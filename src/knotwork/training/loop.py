@@ -9,6 +9,7 @@ from torch import nn
 
 from ..data import Dataset
 from ..network import KAN
+from ..statistics import network_statistics
 from .batches import Batches, TensorBatches
 from .course import Course
 from .dense import DenseLeastSquares
@@ -96,17 +97,19 @@ class Loop(Course):
         train = self._mean_loss(self.batches) if train is None else train
         extra_penalty = 0.0 if method is None else method.extra_penalty()
         test = math.nan if self.test is None else self._mean_loss(self.test)
-        penalty = 0.0
-        weights = self.options.penalty
-        if weights.lamb and isinstance(self.model, KAN):
-            with torch.no_grad():
-                rows = self.sample.inputs
-                if self.options.method == "LM":
-                    penalty = float(sparsity_measure(self.model, rows, weights))
-                else:
-                    penalty = float(sparsity_penalty(self.model, rows, weights)[0])
+        penalty = None if method is None else method.sparsity()
+        penalty = self._sparsity() if penalty is None else penalty
         given = train / self.variance + penalty
         return Evaluation(train, test, penalty, given, given + extra_penalty)
+
+    @torch.no_grad()
+    def _sparsity(self) -> float:
+        rows, weights = self.sample.inputs, self.options.penalty
+        if not weights.lamb or not isinstance(self.model, KAN):
+            return 0.0
+        if self.options.method == "LM":
+            return sparsity_measure(network_statistics(self.model, rows), weights)
+        return float(sparsity_penalty(self.model, rows, weights)[0])
 
     @torch.no_grad()
     def _mean_loss(self, batches: Batches) -> float:

@@ -35,6 +35,10 @@ class Method(ABC):
         """Return the mean loss over the rows, if the method has a quicker way than the network."""
         return None
 
+    def sparsity(self) -> float | None:
+        """Return the sparsity penalty at the present, if the method has a measure of its own."""
+        return None
+
     @abstractmethod
     def step(self) -> str:
         """Improve the network; return "" or, if there is nothing more to gain, why."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -176,7 +177,11 @@ class LocalSums(_SweptSums):
         super().__init__(parameters)
         self._library = library
         self._instruction_set = instruction_set
-        self._upper = _UpperTriangle(parameters, library)
+
+    @cached_property
+    def _upper(self) -> _UpperTriangle:
+        # Made when rows are first added: a sum of squares needs none.
+        return _UpperTriangle(self._parameters, self._library)
 
     def _add(
         self, sweeps: Sequence[LayerSweep], slopes: Sequence[Tensor], residual: Tensor
@@ -213,7 +218,11 @@ class ChainSums:
         self._parameters = parameters
         self._library = library
         self._instruction_set = instruction_set
-        self._upper = _UpperTriangle(parameters, library)
+
+    @cached_property
+    def _upper(self) -> _UpperTriangle:
+        # Made when rows are first added: a sum of squares needs none.
+        return _UpperTriangle(self._parameters, self._library)
 
     def _run(self, block: Samples, matrix: Tensor | None) -> float:
         layers = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -159,6 +160,10 @@ class FreeParameters:
         parts = joined.split([tensor.numel() for tensor in tensors])
         for tensor, part in zip(tensors, parts, strict=True):
             tensor.copy_(part.view_as(tensor))
+
+    def version(self) -> Hashable:
+        """Return what changes whenever a parameter is written to or replaced."""
+        return tuple((id(tensor), tensor._version) for tensor in self._tensors())
 
     def _tensors(self) -> list[Tensor]:
         return [tensor for part in self.parts for tensor in part.tensors]

@@ -16,6 +16,7 @@ the weights are renewed every few steps, which descends on a sum of logarithms
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +24,7 @@ from torch import Tensor
 
 from .. import splines
 from ..network import KAN
-from ..statistics import LayerStatistics, network_statistics, positive, traced_statistics
+from ..statistics import LayerStatistics, positive, traced_statistics
 from .parameters import FreeParameters, LayerParameters
 
 DELTA = 0.03
@@ -69,15 +70,18 @@ class QuadraticPenalty:
     @classmethod
     @torch.no_grad()
     def of_network(
-        cls, model: KAN, parameters: FreeParameters, x: Tensor, weights: PenaltyWeights
+        cls,
+        parameters: FreeParameters,
+        statistics: Sequence[LayerStatistics],
+        weights: PenaltyWeights,
     ) -> QuadraticPenalty:
-        """Build the penalty from the network's present edges over rows `x`."""
+        """Build the penalty from how the network's edges vary at present."""
         blocks: list[Tensor] = []
-        for part, statistics in zip(parameters.parts, network_statistics(model, x), strict=True):
-            node = positive(statistics.node_spread)[part.targets]
-            relative = statistics.relative_spread[part.sources, part.targets]
+        for part, layer in zip(parameters.parts, statistics, strict=True):
+            node = positive(layer.node_spread)[part.targets]
+            relative = layer.relative_spread[part.sources, part.targets]
             strength = weights.lamb / (relative**2 + DELTA**2) / node**2
-            form = strength[:, None, None] * statistics.covariance[part.sources]
+            form = strength[:, None, None] * layer.covariance[part.sources]
             if weights.smoothness:
                 form = form + weights.smoothness * roughness(part, node)
             blocks.append(form)
@@ -135,16 +139,15 @@ def roughness(part: LayerParameters, node: Tensor) -> Tensor:
     return form
 
 
-@torch.no_grad()
-def sparsity_measure(model: KAN, x: Tensor, weights: PenaltyWeights) -> Tensor:
+def sparsity_measure(statistics: Sequence[LayerStatistics], weights: PenaltyWeights) -> float:
     """Evaluate what the renewed quadratic penalties descend on: lamb * sum log(1 + s^2 / delta^2).
 
     Its slope in an edge's relative spread s^2 is the weight that the quadratic form gives it.
     """
-    total = x.new_zeros(())
-    for statistics in network_statistics(model, x):
-        total = total + torch.log1p(statistics.relative_spread.square() / DELTA**2).sum()
-    return weights.lamb * total
+    logarithms = [
+        torch.log1p(layer.relative_spread.square() / DELTA**2).sum() for layer in statistics
+    ]
+    return weights.lamb * sum(map(float, logarithms))
 
 
 def sparsity_penalty(model: KAN, x: Tensor, weights: PenaltyWeights) -> tuple[Tensor, Tensor]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import torch
+import math
 
 from ..data import Samples
 from ..network import KAN
+from ..statistics import network_statistics
 from .batches import TensorBatches
 from .grids import grid_misfits
 from .least_squares import NetworkLeastSquares
@@ -55,15 +56,15 @@ def polish(
     """
     problem = _problem(model, samples)
     weights = PenaltyWeights(lamb=lamb)
-    solver, idle, last = LevenbergMarquardt(problem, problem.data_diagonal), 0, float("inf")
+    solver, idle, last = LevenbergMarquardt(problem, problem.data_diagonal), 0, math.inf
     for step in range(steps):
         if follow and step % _GRID_STEPS == 0 and grid_misfits(model, samples.inputs):
             model.update_grid(samples.inputs)
             problem.penalty = None
-            solver, idle, last = LevenbergMarquardt(problem, problem.data_diagonal), 0, float("inf")
+            solver, idle, last = LevenbergMarquardt(problem, problem.data_diagonal), 0, math.inf
         if lamb and (problem.penalty is None or step % _RENEWAL_STEPS == 0):
             problem.penalty = QuadraticPenalty.of_network(
-                model, problem.parameters, samples.inputs, weights
+                problem.parameters, network_statistics(model, samples.inputs), weights
             )
         outcome = solver.step()
         if outcome.stopped and not lamb:
@@ -73,7 +74,7 @@ def polish(
             break
         last = outcome.objective
     loss = 2 * problem.data_objective()
-    return loss if torch.isfinite(torch.tensor(loss)) else float("inf")
+    return loss if math.isfinite(loss) else math.inf
 
 
 def _problem(model: KAN, samples: Samples) -> NetworkLeastSquares:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
 
-from torch import Tensor
-
 from ..network import KAN
+from ..statistics import LayerStatistics, network_statistics
 from .batches import Batches
 from .least_squares import NetworkLeastSquares, Restricted
 from .levenberg_marquardt import LeastSquaresProblem, LevenbergMarquardt
 from .methods import STATISTICS_ROWS, Method
-from .penalties import PenaltyWeights, QuadraticPenalty
+from .penalties import PenaltyWeights, QuadraticPenalty, sparsity_measure
 from .saved import Saved
 from .smoothing import SMOOTHING_STEPS, choose_smoothness
 
@@ -43,6 +43,7 @@ class LevenbergMarquardtMethod(Method):
         self._weights = weights
         self._batches = batches
         self._variance = variance
+        self._rows = batches.sample(STATISTICS_ROWS).inputs
         self.reset()
 
     def reset(self) -> None:
@@ -56,6 +57,7 @@ class LevenbergMarquardtMethod(Method):
         self._chosen_at = 0
         self._arriving = False
         self._before = self._problem.read()
+        self._known: tuple[Hashable, list[LayerStatistics]] | None = None
         # With a sparsity penalty the objective is without roughness and can be compared throughout.
         self.era += not self._weights.lamb
 
@@ -117,6 +119,12 @@ class LevenbergMarquardtMethod(Method):
         """Return the mean squared error."""
         return 2 * self._variance * self._problem.data_objective()
 
+    def sparsity(self) -> float:
+        """Return what the quadratic penalties descend on."""
+        if not self._weights.lamb:
+            return 0.0
+        return sparsity_measure(self._statistics(), self._weights)
+
     def step(self) -> str:
         """Take one damped Gauss-Newton step."""
         renewed = self._weights.lamb or self._weights.smoothness
@@ -155,7 +163,7 @@ class LevenbergMarquardtMethod(Method):
         self._before = self._problem.read()
         # What was learned about damping was learned with another penalty.
         self._solver = self._new_solver()
-        choice = choose_smoothness(self._problem, self._sample())
+        choice = choose_smoothness(self._problem, self._statistics())
         self._smoothness = min(choice.strength, self._most_smoothness)
         self._expected = max(choice.predicted_loss, 2 * self._problem.data_objective())
         self._penalise()
@@ -180,15 +188,19 @@ class LevenbergMarquardtMethod(Method):
         self._penalise()
         self._solver = self._new_solver()
 
-    def _sample(self) -> Tensor:
-        return self._batches.sample(STATISTICS_ROWS).inputs
+    def _statistics(self) -> list[LayerStatistics]:
+        """Return how the network varies, worked out once for parameters that stay as they are."""
+        version = self._problem.parameters.version()
+        if self._known is None or self._known[0] != version:
+            self._known = version, network_statistics(self._model, self._rows)
+        return self._known[1]
 
     def _penalise(self) -> None:
         weights = self._weights
         if self._smooths:
             weights = replace(weights, smoothness=self._smoothness or 0.0)
         self._problem.penalty = QuadraticPenalty.of_network(
-            self._model, self._problem.parameters, self._sample(), weights
+            self._problem.parameters, self._statistics(), weights
         )
 
 

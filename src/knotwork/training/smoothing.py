@@ -15,10 +15,12 @@ Mathematik* 31 (1979) 377-403.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
+from ..statistics import LayerStatistics
 from .least_squares import NetworkLeastSquares
 from .penalties import PenaltyWeights, QuadraticPenalty
 
@@ -56,21 +58,23 @@ class Choice:
 
 
 @torch.no_grad()
-def choose_smoothness(problem: NetworkLeastSquares, x: torch.Tensor) -> Choice:
+def choose_smoothness(
+    problem: NetworkLeastSquares, statistics: Sequence[LayerStatistics]
+) -> Choice:
     """Choose the strength of the roughness penalty that cross-validates best.
 
     Parameters
     ----------
     problem : NetworkLeastSquares
         Its penalty, if any, is taken off.
-    x : Tensor of shape (rows, inputs)
-        Rows over which the spread of nodes is measured.
+    statistics : sequence of LayerStatistics
+        How the network varies at present, which roughness is relative to.
     """
     problem.penalty = None
     objective, gradient, matrix = problem.normal_equations()
     parameters, rows = problem.read(), problem.row_count()
     unit = PenaltyWeights(smoothness=1.0)
-    penalty = QuadraticPenalty.of_network(problem.model, problem.parameters, x, unit)
+    penalty = QuadraticPenalty.of_network(problem.parameters, statistics, unit)
     rough, pull = torch.zeros_like(matrix), torch.zeros_like(gradient)
     penalty.add_to(parameters, pull, rough)
     total = float(rough.diagonal().sum())

@@ -10,11 +10,11 @@ from ..network import KAN
 from .losses import Loss
 from .polish import polish
 
-# Rows and steps by which random starts are compared.
+# Rows by which random starts are compared, and the steps of each round; half of them go on.
 _ROWS = 1000
-_STEPS = 8
+_ROUNDS = (8, 16)
 # Seeds of further starts lie this far apart, so that neighbouring seeds share none.
-_SEED_STRIDE = 1_000_003
+SEED_STRIDE = 1_000_003
 
 
 def is_fresh(model: KAN) -> bool:
@@ -41,20 +41,23 @@ def start_on_data(model: KAN, sample: Samples, loss: Loss, starts: int) -> None:
     loss : Loss
     starts : int
         If more than one, this many random starts are trained for a few steps of
-        Levenberg-Marquardt, and the network becomes the best of them.
+        Levenberg-Marquardt, and the network becomes the best of them.  In networks of more than
+        two layers the better half take some more before that is decided.
     """
     if starts == 1:
         _scale_to(model, sample, loss, model.seed)
         return
     few = sample.thinned(_ROWS)
-    best, least = model, float("inf")
+    field: list[KAN] = []
     for number in range(starts):
-        twin = model.copy()
-        _scale_to(twin, sample, loss, model.seed + number * _SEED_STRIDE)
-        reached = polish(twin, few, _STEPS, tolerance=0.0)
-        if reached < least:
-            best, least = twin, reached
-    model.load_state_dict(best.state_dict())
+        field.append(model.copy())
+        _scale_to(field[-1], sample, loss, model.seed + number * SEED_STRIDE)
+    # The first steps tell which of two layers will do, but little of deeper networks.
+    for steps in _ROUNDS if model.depth > 2 else _ROUNDS[:1]:
+        reached = [polish(twin, few, steps, tolerance=0.0) for twin in field]
+        order = sorted(range(len(field)), key=reached.__getitem__)
+        field = [field[number] for number in order[: max(1, len(field) // 2)]]
+    model.load_state_dict(field[0].state_dict())
 
 
 def _scale_to(model: KAN, sample: Samples, loss: Loss, seed: int) -> None:
