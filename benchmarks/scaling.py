@@ -4,11 +4,11 @@ The functions, shapes and the refinement from grid to grid are those of arXiv 24
 3.1; theory predicts a slope of -4 for cubic splines (section 2.3). Every library has the same rows
 and seeds; rows inside the range of the training data and just outside it are reported apart. pykan
 runs as its users run it, 20 L-BFGS steps a grid (each of up to 20 iterations), with and without its
-grid update; knotwork with its defaults, 20 Levenberg-Marquardt steps a grid; perceptrons with two
-hidden layers by the same optimiser as knotwork. Every run is a process of its own with one thread;
-seconds are of its CPU. A run ends with the grid at which it passes --limit seconds; what it reached
-by then counts, and every row says its limit. Rows are kept in results/scaling.partial.jsonl until
-all are there, and a run that was stopped goes on.
+grid update; knotwork with its defaults, up to 50 Levenberg-Marquardt steps a grid; perceptrons
+with two hidden layers by the same optimiser as knotwork. Every run is a process of its own with one
+thread; seconds are of its CPU. A run ends with the grid at which it passes --limit seconds; what it
+reached by then counts, and every row says its limit. Rows are kept in results/scaling.partial.jsonl
+until all are there, and a run that was stopped goes on.
 
     python benchmarks/scaling.py                  # five seeds, both libraries, hours of one core
     python benchmarks/scaling.py --short          # knotwork alone, one seed, grids to 50
@@ -42,7 +42,7 @@ Row = dict[str, Any]
 GRIDS = (3, 5, 10, 20, 50, 100, 200)
 HIDDEN = (4, 8, 16, 32)
 LIBRARIES = ("knotwork", "pykan, grid update", "pykan, grid fixed", "mlp")
-STEPS = 20
+PYKAN_STEPS = 20
 TEST_ROWS = 5_000
 
 
@@ -131,7 +131,7 @@ def by_knotwork(
     began = time.process_time()
     for grid in grids:
         model = model if grid == model.grid else model.refine(grid)
-        model.fit(data, steps=STEPS, progress=False)
+        model.fit(data, progress=False)
         seconds = time.process_time() - began
         found.append(
             {"grid": grid, "parameters": model.parameter_count(), "seconds": round(seconds, 3)}
@@ -166,7 +166,7 @@ def by_pykan(
                 model = model.refine(grid)
                 model.auto_save = False
             with contextlib.redirect_stderr(io.StringIO()):
-                model.fit(data, opt="LBFGS", steps=STEPS, update_grid=update, log=STEPS)
+                model.fit(data, opt="LBFGS", steps=PYKAN_STEPS, update_grid=update, log=PYKAN_STEPS)
             seconds = time.process_time() - began
             splines = sum(layer.in_dim * layer.out_dim * (grid + 4) for layer in model.act_fun)
             found.append(
@@ -365,7 +365,7 @@ def main() -> None:
         record.RESULTS.mkdir(exist_ok=True)
         draw(rows, record.RESULTS / "scaling.png")
         figures = {
-            "steps": STEPS,
+            "pykan_steps": PYKAN_STEPS,
             "jobs": given.jobs,
             "lines": lines,
             "rows": rows,
