@@ -125,6 +125,38 @@ def test_compiling_under_autocast_gives_the_same():
         assert torch.equal(compiled(x), layer(x))
 
 
+# -- parameters that others go through -----------------------------------------------------------
+
+
+def test_every_parameter_that_asks_for_a_gradient_gets_one():
+    # DistributedDataParallel waits for each of them.
+    layer, x = layer_of(), normal(4, 3).float()
+
+    def without_gradient():
+        layer.zero_grad()
+        layer(x).sum().backward()
+        return [n for n, p in layer.named_parameters() if p.requires_grad and p.grad is None]
+
+    assert without_gradient() == []
+    layer.set_symbolic(0, 1, LIBRARY["sin"], 1.0, 0.0, 1.0, 0.0)
+    assert layer.affine.requires_grad
+    assert without_gradient() == []
+    layer.load_state_dict(layer_of().state_dict())
+    assert without_gradient() == []
+
+
+def test_an_ensemble_is_evaluated_at_once():
+    members = [layer_of(grid_range=(-end, end)) for end in (1.0, 2.0, 3.0)]
+    parameters, buffers = torch.func.stack_module_state(members)
+    x = normal(5, 3).float()
+
+    def evaluate(*state):
+        return torch.func.functional_call(members[0], state, (x,))
+
+    together = torch.func.vmap(evaluate)(parameters, buffers)
+    torch.testing.assert_close(together, torch.stack([member(x) for member in members]))
+
+
 # -- skorch --------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,15 @@ from .functions import SymbolicFunction, get
 ABSENT, SPLINE, SYMBOLIC = 0, 1, 2
 
 
+def constants_of(rows: Tensor) -> nn.Parameter:
+    """Return the constants of symbolic edges as a parameter, shape (symbolic edges, 3).
+
+    Without symbolic edges none requires a gradient, as it would never get one: what goes through
+    all parameters, as DistributedDataParallel does, would wait for it in vain.
+    """
+    return nn.Parameter(rows, requires_grad=len(rows) > 0)
+
+
 class LayerEdges(nn.Module):
     """The part of a layer that knows its edges' kinds, and the functions on symbolic ones.
 
@@ -105,7 +114,7 @@ class LayerEdges(nn.Module):
             self.offsets = torch.cat([self.offsets, self.offsets.new_tensor([d])])
             self.replaced = torch.cat([self.replaced, replaced])
             row = self.affine.new_tensor([[a, b, c]])
-            self.affine = nn.Parameter(torch.cat([self.affine.detach(), row]))
+            self.affine = constants_of(torch.cat([self.affine.detach(), row]))
             self.bias[j] += d
         self.functions.append(function)
 
@@ -133,7 +142,7 @@ class LayerEdges(nn.Module):
         self.symbolic_edges = self.symbolic_edges[keep]
         self.offsets = self.offsets[keep]
         self.replaced = self.replaced[keep]
-        self.affine = nn.Parameter(self.affine.detach()[keep])
+        self.affine = constants_of(self.affine.detach()[keep])
         del self.functions[position]
 
     def get_extra_state(self) -> dict[str, Any]:

@@ -100,6 +100,11 @@ def is_uniform(knots: Tensor) -> bool:
     return bool(((steps - steps.mean(dim=1, keepdim=True)).abs() <= slack).all())
 
 
+def is_batched(knots: Tensor) -> bool:
+    """Tell whether ``torch.func.vmap`` goes over several knots at once, so none can be read."""
+    return torch._C._functorch.is_batchedtensor(knots)
+
+
 def moved_range(x: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
     """Return the ends that knots should have for data `x`, given those they have now.
 

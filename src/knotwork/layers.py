@@ -33,12 +33,13 @@ from ._checks import (
 from ._layer_edges import ABSENT as ABSENT
 from ._layer_edges import SPLINE as SPLINE
 from ._layer_edges import SYMBOLIC as SYMBOLIC
-from ._layer_edges import LayerEdges
+from ._layer_edges import LayerEdges, constants_of
 from .knots import (
     adaptive_breaks,
     domain,
     extend_knots,
     greville,
+    is_batched,
     is_uniform,
     moved_range,
     uniform_breaks,
@@ -157,7 +158,7 @@ class KANLayer(LayerEdges):
         )
         self.residual_weight = nn.Parameter(torch.zeros(edges, **options)) if residual else None
         self.bias = nn.Parameter(torch.zeros(out_features, **options))
-        self.affine = nn.Parameter(torch.zeros(0, 3, **options))
+        self.affine = constants_of(torch.zeros(0, 3, **options))
         self.reset_parameters(generator)
 
     @torch.no_grad()
@@ -233,7 +234,7 @@ class KANLayer(LayerEdges):
         """Whether every input's knots are evenly spaced."""
         # Looked at once for each knot vector: knots are replaced, never changed in place.
         known = self._uniform
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or is_batched(self.knots):
             # Numbers cannot be looked at, and torch.export's knots are stand-ins; where nothing
             # is known "no" is right too, only slower.
             exporting = torch.compiler.is_exporting()
@@ -450,11 +451,11 @@ class KANLayer(LayerEdges):
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
         # Grids and symbolic edges change the shapes of parameters; take the saved ones.
-        for name in ("coefficients", "affine"):
+        for name, parameter in (("coefficients", nn.Parameter), ("affine", constants_of)):
             saved = state_dict.get(prefix + name)
             current: nn.Parameter = getattr(self, name)
             if saved is not None and saved.shape != current.shape and self._fits(name, saved):
-                setattr(self, name, nn.Parameter(current.new_empty(saved.shape)))
+                setattr(self, name, parameter(current.new_empty(saved.shape)))
         for name in ("knots", "symbolic_edges", "offsets", "replaced"):
             saved = state_dict.get(prefix + name)
             if saved is not None and self._fits(name, saved):
@@ -488,7 +489,7 @@ class KANLayer(LayerEdges):
         part.symbolic_edges = torch.tensor(edges, device=rows.device).long().reshape(-1, 2)
         part.offsets = self.offsets[positions]
         part.replaced = self.replaced[positions]
-        part.affine = nn.Parameter(self.affine.detach()[positions])
+        part.affine = constants_of(self.affine.detach()[positions])
         part.knots = self.knots[rows]
         part.kind = self.kind[rows][:, columns]
         part.coefficients = nn.Parameter(
