@@ -6,6 +6,8 @@ A *grid* of ``G`` intervals has the breakpoints s_0 < ... < s_G; splines of orde
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -102,7 +104,8 @@ def is_uniform(knots: Tensor) -> bool:
 
 def is_batched(knots: Tensor) -> bool:
     """Tell whether ``torch.func.vmap`` goes over several knots at once, so none can be read."""
-    return torch._C._functorch.is_batchedtensor(knots)
+    functorch: Any = torch._C._functorch  # pyright: ignore[reportAttributeAccessIssue]
+    return bool(functorch.is_batchedtensor(knots))
 
 
 def moved_range(x: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:

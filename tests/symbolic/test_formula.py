@@ -183,6 +183,29 @@ def test_functions_of_a_user_in_a_formula() -> None:
     assert disagreement(remember(model, rows(1)), rows(1)) < AGREEMENT
 
 
+@pytest.mark.parametrize(
+    "own",
+    [
+        SymbolicFunction("mine", lambda x: x / (1 + x.abs()), sympy.Function("mine")),
+        SymbolicFunction("airy", torch.special.airy_ai, sympy.airyai),
+        SymbolicFunction("short", lambda x: x.float().sin().double(), sympy.sin),
+    ],
+)
+def test_formulas_of_functions_that_numpy_does_not_know_or_that_are_coarse(own) -> None:
+    model, x = KAN([1, 1]), rows(1)
+    model.layer(0).set_symbolic(0, 0, own, 1.0, 0.0, 1.0, 0.0)
+    symbol = sympy.Symbol("x_1")
+    assert symbolic_formula(remember(model, x))[0] == [own.sympy(symbol)]
+
+
+def test_without_data_a_number_is_nicer_only_where_that_changes_nothing() -> None:
+    model = KAN([1, 1])
+    model.layer(0).set_symbolic(0, 0, LIBRARY["sin"], math.pi, 0.5 + 1e-12, 1.0, 0.0)
+    (expression,), (x,) = symbolic_formula(model)
+    assert expression == sympy.sin(sympy.pi * x + 0.5 + 1e-12)
+    assert str(expression).startswith("sin(pi*x_1")
+
+
 def test_single_precision_networks() -> None:
     model, x = line().float(), rows(2)
     expressions, variables = symbolic_formula(model)

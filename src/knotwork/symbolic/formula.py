@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -11,6 +11,7 @@ import sympy
 import torch
 from torch import Tensor
 
+from ..functions import LIBRARY, SymbolicFunction, get
 from ..network import KAN
 from .gauge import fix_gauge
 from .numbers import recognise
@@ -21,6 +22,8 @@ from .snapping import spline_edges
 _TOLERANCES = (1e-7, 1e-9, 1e-11)
 # Largest difference between formula and network over the data, relative to the outputs' size.
 AGREEMENT = 1e-8
+# Relative distance at which a nicer number is the same double, give or take its last bits.
+_ROUNDING = 1e-15
 _MOST_ROWS = 1000
 _LARGEST_DENOMINATOR = 100
 
@@ -34,7 +37,8 @@ def symbolic_formula(
     """Return the outputs' formulas and their variables.
 
     Constants are printed as nicer numbers (integers, fractions, multiples of pi, ...) only where
-    the formula still agrees with the network to 1e-8 over the data it was fitted to.
+    they are the same to rounding, or the formula still agrees with the network to 1e-8 over the
+    data it was fitted to.
 
     Parameters
     ----------
@@ -64,21 +68,27 @@ def symbolic_formula(
     variables = _variables(model, var)
     written = model.copy().double()
     fix_gauge(written)
+    exact = partial(_nicer, _ROUNDING)
     if model.dataset is None:
-        return _expressions(written, variables, _as_it_is), variables
+        return _expressions(written, variables, exact), variables
     x = model.dataset.train.inputs
     x = x[:: max(1, len(x) // _MOST_ROWS)].to("cpu", torch.float64)
     outputs = model.copy().cpu().double()(x).detach()
+    own = _own_functions(model)
+    computed = {str(name): partial(_computed, function) for function, name in own.items()}
     for tolerance in _TOLERANCES:
-        nicer = _expressions(written.cpu(), variables, partial(_nicer, tolerance), x)
-        if _disagreement(nicer, variables, x, outputs) <= AGREEMENT:
-            return nicer, variables
-    return _expressions(written, variables, _as_it_is), variables
+        nicer = partial(_nicer, tolerance)
+        tried = _expressions(written.cpu(), variables, nicer, x, own)
+        if _disagreement(tried, variables, x, outputs, computed) <= AGREEMENT:
+            return _expressions(written, variables, nicer, x), variables
+    return _expressions(written, variables, exact), variables
 
 
-def _as_it_is(value: float, size: float) -> sympy.Expr:
-    del size
-    return sympy.Float(value)
+def _own_functions(model: KAN) -> dict[SymbolicFunction, Any]:
+    """Return names for functions of the user's own: NumPy may not know what SymPy makes of them."""
+    functions = [f for level in range(model.depth) for f in model.layer(level).functions]
+    own = [f for f in dict.fromkeys(functions) if LIBRARY.get(f.name) != f]
+    return {function: sympy.Function(f"own_{number}") for number, function in enumerate(own)}
 
 
 def _nicer(tolerance: float, value: float, size: float) -> sympy.Expr:
@@ -108,13 +118,19 @@ def _variables(model: KAN, var: Sequence[str | sympy.Symbol] | None) -> list[sym
 
 @torch.no_grad()
 def _expressions(
-    model: KAN, variables: Sequence[sympy.Symbol], number: Number, x: Tensor | None = None
+    model: KAN,
+    variables: Sequence[sympy.Symbol],
+    number: Number,
+    x: Tensor | None = None,
+    names: Mapping[SymbolicFunction, Any] | None = None,
 ) -> list[sympy.Expr]:
     """Build the outputs' expressions, constants written by `number`.
 
-    Rows `x` of shape (rows, inputs) tell the size of what a constant is added to.
+    Rows `x` of shape (rows, inputs) tell the size of what a constant is added to.  Functions with
+    `names` are called by them; others are written out.
     """
     values: list[sympy.Expr] = list(variables)
+    names = {} if names is None else names
     traces = None if x is None else model.trace(x)[0]
     for level, nodes in enumerate(model.nodes):
         layer = model.layer(level)
@@ -128,7 +144,7 @@ def _expressions(
             function = layer.functions[position]
             a, b, c = layer.affine[position].tolist()
             argument = number(a, 0.0) * values[i] + number(b, arguments[position])
-            sums[j] = sums[j] + number(c, 0.0) * function.sympy(argument)
+            sums[j] = sums[j] + number(c, 0.0) * names.get(function, function.sympy)(argument)
         values = [
             sympy.Mul(*(sums[member] for member in nodes.members(node)))
             for node in range(nodes.count)
@@ -144,23 +160,34 @@ def _with_plain_decimals(expression: Any) -> sympy.Expr:
 
 
 def _disagreement(
-    expressions: Sequence[sympy.Expr], variables: Sequence[sympy.Symbol], x: Tensor, outputs: Tensor
+    expressions: Sequence[sympy.Expr],
+    variables: Sequence[sympy.Symbol],
+    x: Tensor,
+    outputs: Tensor,
+    functions: Mapping[str, Callable[[Any], Any]],
 ) -> float:
     """Return the largest difference over rows x, relative to the outputs' size."""
-    values = evaluate(expressions, variables, x)
+    values = evaluate(expressions, variables, x, functions)
     size = outputs.abs().amax(dim=0).clamp(min=torch.finfo(outputs.dtype).tiny)
     difference = ((values - outputs).abs() / size).max()
     return float(difference) if bool(difference.isfinite()) else float("inf")
 
 
 def evaluate(
-    expressions: Sequence[sympy.Expr], variables: Sequence[sympy.Symbol], x: Tensor
+    expressions: Sequence[sympy.Expr],
+    variables: Sequence[sympy.Symbol],
+    x: Tensor,
+    functions: Mapping[str, Callable[[Any], Any]] | None = None,
 ) -> Tensor:
-    """Evaluate expressions at x of shape (rows, variables): shape (rows, expressions), float64."""
+    """Evaluate expressions at x of shape (rows, variables): shape (rows, expressions), float64.
+
+    `functions` computes functions that SymPy knows by name only.
+    """
     columns: list[Tensor] = []
     stand_ins = [sympy.Dummy(f"v{i}") for i in range(len(variables))]
     renamed = dict(zip(variables, stand_ins, strict=True))
-    modules: list[Any] = [{"besselj": _bessel, "erf": _erf}, "numpy"]
+    known = {"besselj": _bessel, "erf": partial(_computed, get("erf")), **(functions or {})}
+    modules: list[Any] = [known, "numpy"]
     for expression in expressions:
         # Variables may have the names of functions or constants, hence the stand-ins.
         function = sympy.lambdify(stand_ins, expression.xreplace(renamed), modules=modules)
@@ -172,12 +199,10 @@ def evaluate(
 
 
 def _bessel(order: int, values: Any) -> Any:
-    from ..functions import get
-
     if order != 0:
         raise ValueError(f"only the Bessel function of order 0 can be evaluated; got {order}.")
-    return get("J0").torch(torch.as_tensor(values, dtype=torch.float64)).numpy()
+    return _computed(get("J0"), values)
 
 
-def _erf(values: Any) -> Any:
-    return torch.erf(torch.as_tensor(values, dtype=torch.float64)).numpy()
+def _computed(function: SymbolicFunction, values: Any) -> Any:
+    return function.torch(torch.as_tensor(values, dtype=torch.float64)).numpy()
