@@ -36,23 +36,6 @@ class Derivatives(NamedTuple):
         return self.hessian.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
 
 
-def gradient(u: Function, x: Tensor) -> Tensor:
-    """Return the first derivatives of every output by every input, row by row.
-
-    Parameters
-    ----------
-    u : callable
-        Takes rows, shape (rows, inputs), and returns shape (rows, outputs), as networks do; a row's
-        outputs depend on no other row.
-    x : Tensor of shape (rows, inputs)
-
-    Returns
-    -------
-    Tensor of shape (rows, outputs, inputs)
-    """
-    return _gradient(u, x)[0]
-
-
 def derivatives(u: Function, x: Tensor) -> Derivatives:
     """Return the values of `u` with its first and second derivatives, row by row.
 
