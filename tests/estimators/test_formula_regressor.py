@@ -1,7 +1,11 @@
 """Estimators: scikit-learn's own checks, and formulas for several targets."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -84,3 +88,28 @@ def test_a_weight_is_a_row_so_often():
 def test_few_rows_are_described_by_their_weighted_mean():
     model = FormulaRegressor().fit([[1.0], [2.0]], [0.0, 4.0], sample_weight=[3, 1])
     np.testing.assert_array_equal(model.predict([[1.0]]), [1.0])
+
+
+def test_what_was_found_survives_every_way_of_keeping_it(tmp_path):
+    skops = pytest.importorskip("skops.io")
+    model = FormulaRegressor(budget=5).fit(X, np.column_stack([X[:, 0] / X[:, 1], np.ones(200)]))
+    skops.dump(model, tmp_path / "model.skops")
+    unknown = skops.get_untrusted_types(file=tmp_path / "model.skops")
+    assert unknown == ["knotwork.estimators.formula.FormulaRegressor"]
+    read = skops.load(tmp_path / "model.skops", trusted=unknown)
+    for same in (read, pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        np.testing.assert_array_equal(same.predict(X), model.predict(X))
+        assert same.expression_ == model.expression_
+        assert same.formula_[1] is None
+        found, kept = model.discovery_[0], same.discovery_[0]
+        assert str(kept) == str(found)
+        assert (kept.verdict, kept.verdict.reasons) == (found.verdict, found.verdict.reasons)
+        assert kept.records() == found.records()
+        assert kept.best is same.formula_[0]
+        assert kept.front[0] is same.front_[0][0]
+        assert kept.best.constants == found.best.constants
+        assert kept.data.symbols == found.data.symbols
+        np.testing.assert_array_equal(kept.data.X_held, found.data.X_held)
+        rows = found.network_rows()
+        np.testing.assert_array_equal(kept.network_rows(), rows)
+        assert (kept.network(torch.tensor(rows)) == found.network(torch.tensor(rows))).all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import sympy
@@ -15,11 +15,15 @@ from ..discovery import Discovery, Formula, discover
 from ..discovery.rows import FEWEST_ROWS
 from ..discovery.verdict import NO_SIGNAL
 from .checks import checked, checked_weights, seed_of
+from .packing import Packing
 from .rows import repeated_rows
 
 __all__ = ["FormulaRegressor"]
 
 Array = NDArray[np.float64]
+
+# What was found, which pickle and skops get as plain values.
+_PACKED = ("discovery_", "expression_", "formula_", "front_")
 
 
 class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
@@ -142,7 +146,7 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         fronts: list[list[Formula]] = [[] if one is None else one.front for one in found]
         verdicts = [NO_SIGNAL if one is None else str(one.verdict) for one in found]
         expressions = [
-            sympy.Float(mean) if formula is None else formula.expression
+            sympy.Float(mean, 17) if formula is None else formula.expression
             for mean, formula in zip(self._means.tolist(), formulas, strict=True)
         ]
         self.formula_ = formulas[0] if self._single else formulas
@@ -197,3 +201,17 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             values = np.full(len(inputs), mean) if formula is None else formula.predict(inputs)
             columns.append(np.where(np.isfinite(values), values, mean))
         return columns[0] if self._single else np.column_stack(columns)
+
+    # -- persistence -----------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Arrays and plain values only, so that skops needs to trust nothing but the class.
+        state: dict[str, Any] = {**cast("dict[str, Any]", super().__getstate__())}
+        packing = Packing()
+        return {n: packing.pack(v) if n in _PACKED else v for n, v in state.items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        packing = Packing()
+        super().__setstate__(
+            {n: packing.unpack(v) if n in _PACKED else v for n, v in state.items()}
+        )
