@@ -106,7 +106,17 @@ def leaks_path(_: Sphinx, page: str, __: str, context: dict[str, Any], ___: Any)
         logging.getLogger(__name__).warning("%s holds a path of this machine", page)
 
 
+def forget_pages(_: Sphinx) -> None:
+    """Delete the page of a name that is in no list of the reference any more."""
+    lists = (page.read_text(encoding="utf-8") for page in (HERE / "reference").glob("*.md"))
+    names = {line.strip() for text in lists for line in text.splitlines()}
+    for page in (HERE / "_generated" / "reference").glob("*.rst"):
+        if page.stem not in names:
+            page.unlink()
+
+
 def setup(app: Sphinx) -> None:
-    """Connect the two rules above."""
+    """Connect the three rules above."""
+    app.connect("builder-inited", forget_pages)
     app.connect("autodoc-skip-member", is_foreign)
     app.connect("html-page-context", leaks_path)

@@ -1,5 +1,6 @@
 """KANRegressor and KANClassifier: scikit-learn's own checks, and what they promise beyond."""
 
+import datetime
 import pickle
 import warnings
 
@@ -308,6 +309,29 @@ def test_dates_beside_numbers():
     frame = pd.DataFrame({"a": X[:, 0], "when": pd.date_range("2020-01-01", periods=len(X))})
     with pytest.raises(ValueError, match=r"'when' holds dates or times .*days since"):
         clone(REGRESSOR).fit(frame, y)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.date_range("2020-01-01", periods=len(X)),
+        pd.to_timedelta(np.arange(len(X)), unit="h"),
+        np.array([datetime.date(2020, 1, 1)] * len(X), dtype=object),
+    ],
+)
+def test_dates_and_nothing_else(column):
+    # Their numbers depend on the unit that they are kept in, so predictions would too.
+    with pytest.raises(ValueError, match=r"'when' holds dates or times .*days since"):
+        clone(REGRESSOR).fit(pd.DataFrame({"when": column}), y)
+    with pytest.raises(ValueError, match="X holds dates or times"):
+        clone(REGRESSOR).fit(np.asarray(column)[:, None], y)
+
+
+def test_parameters_of_the_wrong_type():
+    with pytest.raises(TypeError, match=r"hidden_layer_sizes must .* as \(5,\) .*; got 5\."):
+        KANRegressor(hidden_layer_sizes=5).fit(X, y)
+    with pytest.raises(TypeError, match=r"random_state must be a whole number, .*; got Generator"):
+        KANRegressor(random_state=np.random.default_rng(0)).fit(X, y)
 
 
 def test_columns_in_another_order_or_missing_are_named():

@@ -41,6 +41,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
         np.timedelta64,
     ),
 }
+# What Python and NumPy count among the whole numbers all the same.
+_NO_NUMBERS = (bool, np.timedelta64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +198,7 @@ def _from_items(items: Iterable[Any]) -> NDArray[np.float64] | Stranger:
     for row, item in enumerate(items):
         if type(item).__name__ in MISSING:
             numbers.append(math.nan)
-        elif isinstance(item, int | Real | Decimal) and type(item) is not bool:
+        elif isinstance(item, int | Real | Decimal) and not isinstance(item, _NO_NUMBERS):
             try:
                 numbers.append(float(item))
             except OverflowError:

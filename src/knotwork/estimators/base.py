@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -205,14 +205,20 @@ class KANEstimator(BaseEstimator, ABC):
         return [model]
 
     def _check_parameters(self) -> None:
-        if isinstance(self.hidden_layer_sizes, str):
-            if self.hidden_layer_sizes != "auto":
+        sizes: Any = self.hidden_layer_sizes
+        if isinstance(sizes, str):
+            if sizes != "auto":
                 raise ValueError(
                     "hidden_layer_sizes must be 'auto' or a sequence of sizes, () for a sum of "
-                    f"functions; got {self.hidden_layer_sizes!r}."
+                    f"functions; got {sizes!r}."
                 )
+        elif not isinstance(sizes, Iterable):
+            raise TypeError(
+                "hidden_layer_sizes must be 'auto' or a sequence of sizes, as (5,) for one hidden "
+                f"layer; got {sizes!r}."
+            )
         else:
-            for size in self.hidden_layer_sizes:
+            for size in cast("Iterable[Any]", sizes):
                 check_integer(size, "hidden_layer_sizes", low=1)
         if isinstance(self.grid, str):
             if self.grid != "auto":

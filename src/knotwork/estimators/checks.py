@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import _check_sample_weight, validate_data
@@ -13,7 +14,8 @@ from ..data.matrices import MISSING, read_matrix
 
 Array = NDArray[np.float64]
 
-_STRINGS = "could not convert string"
+# How NumPy puts it.
+_STRINGS, _NO_NUMBER = "could not convert string", "float() argument must be"
 _LISTED = 3
 
 
@@ -23,21 +25,33 @@ def checked(estimator: Any, X: Any, y: Any = "no_validation", **options: Any) ->
     Raises
     ------
     ValueError
-        As `validate_data`; where strings stand for numbers, it says how to encode them.
+        As `validate_data`; where strings stand for numbers, it says how to encode them, and dates
+        are refused, whose numbers would depend on the unit in which they happen to be kept.
     """
+    if _holds_times(X):
+        read_matrix(X, "X")
     try:
         found = validate_data(estimator, X, y, dtype=np.float64, **options)
         if options.get("y_numeric"):
             return found[0], np.asarray(found[1], dtype=np.float64)
         return found
-    except np.exceptions.DTypePromotionError:
-        # Dates beside numbers: reading the columns one by one says which it is.
-        read_matrix(X, "X")
+    except TypeError as error:
+        # Objects that are no numbers: reading the columns one by one says which it is.
+        if _NO_NUMBER in str(error):
+            read_matrix(X, "X")
         raise
     except ValueError as error:
         if _STRINGS not in str(error):
             raise
         raise ValueError(_about_strings(estimator, X, y)) from error
+
+
+def _holds_times(X: Any) -> bool:
+    """Tell whether an array or a column of a frame is of dates or times."""
+    frame: Any = nw.from_native(X, pass_through=True)
+    if isinstance(frame, nw.DataFrame):
+        return any(dtype.is_temporal() for dtype in frame.schema.values())
+    return isinstance(X, np.ndarray) and X.dtype.kind in "mM"
 
 
 def check_labels(y: Any) -> None:
@@ -121,8 +135,13 @@ def seed_of(random_state: Any) -> int:
     """Return the seed that an int, a RandomState or None (0) stands for."""
     if random_state is None:
         return 0
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31 - 1))
     if isinstance(random_state, int | np.integer):
         if not 0 <= random_state <= MOST_SEED:
             raise ValueError(f"random_state must be from 0 to {MOST_SEED}; got {random_state}.")
         return int(random_state)
-    return int(random_state.randint(2**31 - 1))
+    raise TypeError(
+        "random_state must be a whole number, a numpy.random.RandomState or None; got "
+        f"{type(random_state).__name__}."
+    )
