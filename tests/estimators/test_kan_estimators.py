@@ -216,6 +216,15 @@ def test_alpha_is_the_priors_precision():
     assert spread[1] < 0.2 * spread[0]
 
 
+def test_warm_starts_of_single_steps_come_to_what_a_whole_fit_does():
+    model = KANRegressor(hidden_layer_sizes=(), max_iter=1, warm_start=True)
+    evidence = [model.fit(X, y).log_evidence_ for _ in range(12)]
+    assert evidence[0] < evidence[-1] - 10
+    assert evidence[-1] == pytest.approx(clone(REGRESSOR).fit(X, y).log_evidence_, abs=0.1)
+    same = pickle.loads(pickle.dumps(model)).fit(X, y)
+    np.testing.assert_array_equal(same.predict(X), model.fit(X, y).predict(X))
+
+
 @pytest.mark.parametrize("model", [KANRegressor(max_iter=3), CLASSIFIER])
 def test_persistence(model, tmp_path):
     target = y if isinstance(model, KANRegressor) else LABELS

@@ -118,12 +118,13 @@ class KANEstimator(BaseEstimator, ABC):
         validation = None if judges is None else self._samples(judges)
         work = len(train.X) * train.X.shape[1]
         with one_thread(work <= SMALL_WORK):
-            model, fit = self._best_network(
+            posterior, fit = self._best_network(
                 self._resumed() if goes_on else self._starts(train, seed),
                 samples,
                 validation,
                 settled=goes_on,
             )
+        model = posterior.model
         if fit.unfinished(self.tol):
             warnings.warn(
                 f"the fit stopped at max_iter={self.max_iter} steps before it converged: give it "
@@ -134,6 +135,9 @@ class KANEstimator(BaseEstimator, ABC):
         model.input_names = self._names()
         from_standard(model, self._inputs, self._targets)
         self.model_ = model
+        # What a warm start goes on with, beside the network.
+        self._dispersion = posterior.dispersion
+        self._precisions = [prior.precisions.numpy() for prior in posterior.priors]
         self.hidden_layer_sizes_ = tuple(nodes.count for nodes in model.nodes[:-1])
         self.n_iter_ = len(fit.losses)
         self.loss_curve_ = fit.losses
@@ -144,7 +148,7 @@ class KANEstimator(BaseEstimator, ABC):
 
     def _best_network(
         self, models: list[KAN], samples: Samples, validation: Samples | None, *, settled: bool
-    ) -> tuple[KAN, EvidenceFit]:
+    ) -> tuple[Posterior, EvidenceFit]:
         """Fit networks, simplest first, for as long as the next one is better."""
         best = self._fit_network(models[0], samples, validation, settled=settled)
         for model in models[1:]:
@@ -157,8 +161,12 @@ class KANEstimator(BaseEstimator, ABC):
 
     def _fit_network(
         self, model: KAN, samples: Samples, validation: Samples | None, *, settled: bool
-    ) -> tuple[KAN, EvidenceFit]:
+    ) -> tuple[Posterior, EvidenceFit]:
         posterior = Posterior(model, samples, self._likelihood())
+        if settled:
+            posterior.dispersion = self._dispersion
+            for prior, precisions in zip(posterior.priors, self._precisions, strict=True):
+                prior.precisions = torch.tensor(precisions)
         if self.alpha is not None:
             for prior in posterior.priors:
                 prior.fix(self.alpha)
@@ -171,7 +179,7 @@ class KANEstimator(BaseEstimator, ABC):
             validation=validation,
             patience=self.n_iter_no_change,
         )
-        return model, fit
+        return posterior, fit
 
     def _starts(self, rows: DistinctRows, seed: int) -> list[KAN]:
         """Return the networks to fit, simplest first."""
