@@ -316,11 +316,11 @@ class TestDoors:
 
     def test_the_network_stays_as_it_is_and_the_explanation_too(self):
         model, X = KAN([2, 2, 1]), rows(2)
-        before = [parameter.clone() for parameter in model.parameters()]
+        before = [(p.clone(), p.requires_grad) for p in model.parameters()]
         found = model.explain(X)
         first = found.row(0)
-        for parameter, old in zip(model.parameters(), before, strict=True):
-            assert parameter.requires_grad
+        for parameter, (old, wanted) in zip(model.parameters(), before, strict=True):
+            assert parameter.requires_grad == wanted
             assert parameter.grad is None
             assert torch.equal(parameter, old)
         with torch.no_grad():

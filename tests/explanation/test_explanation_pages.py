@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 
 from knotwork import KAN, LIBRARY
+from knotwork.explanation.figures import edge_figure, input_figure
 from knotwork.plotting import network_drawing, plot_network
 from networks import normal
 
@@ -120,6 +123,25 @@ class TestFigures:
             figure.draw_without_rendering()
         label = found.plot_row(0).axes[0].get_yticklabels()[0].get_text()
         assert label.startswith("m" * 29 + "… = ")
+
+    @pytest.mark.parametrize("scale", [1e-4, 1.0, 1e7, 1e-30])
+    def test_nothing_is_cut_off_or_lies_on_the_bar_of_a_card(self, scale):
+        model = KAN([1, 1])
+        with torch.no_grad():
+            model.layer(0).coefficients.mul_(scale).add_(-0.1033 if scale == 1e-4 else 0.0)
+            model.layer(0).residual_weight.mul_(scale)
+        found = model.explain(rows(1), input_names=["first\nsecond line"], output_names=["w" * 28])
+        cards = edge_figure(found, found.edges[0]), input_figure(found, found.inputs[0])
+        for figure in cards:
+            figure.draw_without_rendering()
+            texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+            boxes = [text.get_window_extent() for text in texts]
+            assert min(box.x0 for box in boxes) >= 0
+            assert max(box.y1 for box in boxes) <= figure.bbox.y1
+            bar = next(p for p in figure.axes[0].patches if isinstance(p, Rectangle))
+            assert not any(bar.get_window_extent().overlaps(box) for box in boxes)
+            powers = [t.get_text() for t in texts if t.get_text().startswith("1e")]
+            assert powers == {1e7: ["1e7"], 1e-30: ["1e−30"]}.get(scale, [])
 
     def test_a_row_is_marked_on_the_network(self):
         model, X = KAN([2, 3, 1]), rows(2)

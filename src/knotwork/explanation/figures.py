@@ -41,6 +41,8 @@ _MOST_BARS = 12
 _MOST_DRAWN_EDGES = 60
 _LEGEND_COLUMNS = 5
 _COLUMNS, _WIDTH, _HEIGHT = 4, 2.5, 2.2
+# Share of a card's width that is left of its panel, and inches of it that are the ticks'.
+_LEFT, _TICK = 0.18, 0.12
 # Share of a panel's height that the density at its foot takes.
 _FOOT = 0.15
 _MARKS: dict[Direction, tuple[str, str]] = {
@@ -77,6 +79,7 @@ def input_figure(explanation: Explanation, found: InputExplanation) -> Figure:
     """Draw one input's effect."""
     figure, axes = _card(foot=0.11)
     draw_input(explanation, found, axes)
+    _fit_ticks(axes)
     return figure
 
 
@@ -84,13 +87,22 @@ def edge_figure(explanation: Explanation, edge: EdgeExplanation) -> Figure:
     """Draw one edge's function over its data."""
     figure, axes = _card(foot=0.2)
     draw_edge(edge, explanation.most_importance, axes)
+    _fit_ticks(axes)
     return figure
 
 
 def _card(foot: float) -> tuple[Figure, Axes]:
     """Return a figure of a single panel, where all such figures have theirs."""
     figure = Figure(figsize=(_WIDTH + 0.7, _HEIGHT + 0.3), facecolor="white")
-    return figure, figure.add_axes((0.18, foot, 0.78, 0.83 - foot))
+    return figure, figure.add_axes((_LEFT, foot, 0.78, 0.83 - foot))
+
+
+def _fit_ticks(axes: Axes) -> None:
+    """Make the numbers beside a card's panel small enough for what room there is."""
+    room = _LEFT * (_WIDTH + 0.7) - _TICK
+    widest = max((text_width(tick.get_text(), TEXT) for tick in axes.get_yticklabels()), default=0)
+    if widest > room:
+        axes.tick_params(axis="y", labelsize=TEXT * room / widest)
 
 
 def plot_network_of(explanation: Explanation, row: RowExplanation | None) -> Figure:
@@ -230,7 +242,13 @@ def draw_edge(found: EdgeExplanation, most: float, axes: Axes) -> None:
     mark = ("", GREY) if function is None else (function_label(function.name), VERMILLION)
     edge = found.edge
     _head(axes, f"({edge.l}, {edge.i}, {edge.j})", mark, found.importance, most)
-    axes.set_xlabel(f"{found.label} → {drawable(found.target)}", fontsize=TEXT, color=INK)
+    ends = f"{found.label} → {drawable(found.target)}"
+    axes.set_xlabel(ends, fontsize=_size_within(_WIDTH, ends), color=INK)
+
+
+def _size_within(width: float, text: str) -> float:
+    """Return the size that `text` fits into `width` inches at, within what can be read."""
+    return min(1.0, max(0.6, width / max(text_width(text, TEXT), 1e-9))) * TEXT
 
 
 def _leave_foot(axes: Axes, values: Array) -> None:
@@ -257,8 +275,7 @@ def _head(axes: Axes, name: str, mark: tuple[str, str], importance: float, most:
     """Write a panel's heading, and below it its importance as a bar, whole for `most`."""
     words, colour = mark
     axes.set_title(name, fontsize=TITLE, color=INK, loc="left", pad=13)
-    room = _WIDTH - 0.7 - text_width(name, TITLE)
-    size = min(1.0, max(0.6, room / max(text_width(words, TEXT), 1e-9))) * TEXT if words else TEXT
+    size = _size_within(_WIDTH - 0.7 - text_width(name, TITLE), words)
     axes.set_title(words, fontsize=size, color=colour, loc="right", pad=13)
     share = float(np.nan_to_num(importance)) / most
     for width, fill in ((1.0, PALE), (share, INK)):
@@ -285,6 +302,24 @@ def _head(axes: Axes, name: str, mark: tuple[str, str], importance: float, most:
     )
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_locator(MaxNLocator(5))
+    _move_scale(axes)
+
+
+def _move_scale(axes: Axes) -> None:
+    """Write what the numbers at the side are multiplied by into the panel: above it is the bar."""
+    axes.yaxis.get_offset_text().set_visible(False)
+    # Known once the numbers are.
+    axes.get_yticklabels()
+    axes.text(
+        0.02,
+        0.97,
+        axes.yaxis.get_major_formatter().get_offset(),
+        fontsize=TEXT - 1.5,
+        color=GREY,
+        ha="left",
+        va="top",
+        transform=axes.transAxes,
+    )
 
 
 def plot_row(explanation: Explanation, row: RowExplanation, output: int) -> Figure:

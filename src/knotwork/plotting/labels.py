@@ -13,7 +13,8 @@ _POWER = re.compile(r"(1/)?x(?:\^([0-9.]+))?")
 
 
 def drawable(text: str) -> str:
-    """Return `text`, its dollar signs made plain where what is between them is not mathematics."""
+    """Return `text` on one line, its dollar signs plain where they do not enclose mathematics."""
+    text = " ".join(text.split())
     try:
         TextPath((0, 0), text)
     except ValueError:
@@ -23,6 +24,8 @@ def drawable(text: str) -> str:
 
 def text_width(text: str, size: float) -> float:
     """Return how wide a line of drawable `text` is at `size` points, in inches."""
+    if not text:
+        return 0.0
     return max(0.0, float(TextPath((0, 0), text, size=size).get_extents().width) / _POINTS_PER_INCH)
 
 
