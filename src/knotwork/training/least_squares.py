@@ -122,7 +122,7 @@ class Restricted:
 
     def write(self, parameters: Tensor) -> None:
         """Set the free parameters."""
-        values = self._problem.read()
+        values = self._problem.read().clone()
         values[self._free] = parameters
         self._problem.write(values)
 

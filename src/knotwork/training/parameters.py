@@ -107,6 +107,7 @@ class FreeParameters:
             self.parts.append(part)
             offset += part.size
         self.size = offset
+        self._known: tuple[Hashable, Tensor] | None = None
 
     @cached_property
     def coefficients(self) -> int:
@@ -149,17 +150,21 @@ class FreeParameters:
 
     @torch.no_grad()
     def read(self) -> Tensor:
-        """Return the vector, shape (size,)."""
-        return _joined(self._tensors()).take(self._places)
+        """Return the vector, shape (size,); it is shared, and not to be written to."""
+        version = self.version()
+        if self._known is None or self._known[0] != version:
+            self._known = version, _joined(self._tensors()).take(self._places)
+        return self._known[1]
 
     @torch.no_grad()
     def write(self, values: Tensor) -> None:
-        """Set the network's parameters from a vector of shape (size,)."""
+        """Set the network's parameters from a vector of shape (size,), which is kept."""
         tensors = self._tensors()
         joined = _joined(tensors).put_(self._places, values)
         parts = joined.split([tensor.numel() for tensor in tensors])
         for tensor, part in zip(tensors, parts, strict=True):
             tensor.copy_(part.view_as(tensor))
+        self._known = self.version(), values
 
     def version(self) -> Hashable:
         """Return what changes whenever a parameter is written to or replaced."""

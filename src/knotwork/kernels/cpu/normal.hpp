@@ -4,98 +4,134 @@
 // that its edge feeds.  On a row only k + 1 columns of a spline differ from zero, so that a pair of
 // edges costs (k + 1)^2 products whatever the grid.  Columns come in this order: the coefficients
 // of every edge, the residuals' weights, and other columns that are given.
+//
+// All edges of an input share its intervals: they are one group.  Columns without local support are
+// the last one, of as many to an edge as a basis function has neighbours.  Two groups are
+// multiplied at a time, the rows in the order of both their intervals, so that what the rows of a
+// cell give together stays in registers and is written once.
 #pragma once
 
-#include "basis.hpp"
-#include "library.hpp"
+#include "cells.hpp"
 
 namespace knotwork::KNOTWORK_SET {
 
-// Bytes of columns that should stay in the second-level cache while all pairs pass by.
-constexpr int64_t L2_COLUMNS = 192 * 1024;
-// Rows of the matrix that are made together where columns have no local support.
-constexpr int PLAIN_ROWS = 4;
+// Bytes of two groups' columns that should stay in the second-level cache.
+constexpr int64_t L2_COLUMNS = 448 * 1024;
+// Bytes of all columns of a block of rows.
+constexpr int64_t MOST_COLUMNS = 16 * 1024 * 1024;
+// Bytes of sums that are gone through in the order of the rows.
+constexpr int64_t CACHED_SUMS = 256 * 1024;
 
 // What all threads share while one block of rows is at work.
 template <int K> struct Rows {
     static constexpr int L = GROUP<K>;
+    typedef typename LanesOf<double, L>::type Lanes;
     const Normal& call;
-    int64_t rows;         // in this block
-    int64_t edges;        // spline edges of all layers
-    int64_t inputs;       // of all layers
-    int64_t plain;        // columns without local support, rounded up to whole vectors
-    int64_t plain_count;  // how many of them there are
-    int64_t pitch;        // numbers in a row of a thread's part of the matrix
-    double* local;        // (rows, edges, L): values of the columns that differ from zero
-    int32_t* place;       // (rows, edges): number of the first of them
-    double* columns;      // (rows, plain)
-    int64_t* begin;       // (edges): number of the edge's first column
-    int64_t* count;       // (edges): how many it has
-    int64_t* input_end;   // (edges): the first edge after it that has another input
-    int64_t* input;       // (edges): number of its input among those of all layers
-    int32_t* order;       // (inputs, rows): rows by the interval that the input lies in
-    double* x;            // (rows): one input
-    double* position;     // (rows)
-    double* basis;        // (rows, L)
-    double* residual;     // (rows)
-    int32_t* first;       // (rows)
-    int32_t* kind;        // (rows)
-    int32_t* sorted;      // (grid + 1): how many rows lie in intervals before
+    int64_t rows;       // in this block
+    int64_t inputs;     // of all layers
+    int64_t edges;      // spline edges of all layers
+    int64_t most_edges; // of one group
+    int64_t plain;      // columns without local support
+    int64_t groups;
+    Group* group;       // (inputs + 1), those without edges left out
+    double* x;          // (rows): one input
+    double* position;   // (rows)
+    double* basis;      // (rows, L)
+    double* residual;   // (rows)
+    int32_t* kind;      // (rows)
     double* pieces;
+    int64_t* output;        // (most_edges): of every edge of one input
+    int64_t* weight_place;  // (most_edges): see `plain_place`
 
-    explicit Rows(const Normal& of) : call(of), rows(0), edges(0), inputs(0), plain_count(of.others) {
+    explicit Rows(const Normal& of) : call(of), rows(0), inputs(0), edges(0), plain(of.others) {
+        most_edges = 1;
         for (int64_t l = 0; l < of.layers; l++) {
             const NormalLayer& layer = of.layer[l];
-            int64_t splines = 0;
-            for (int64_t e = 0; e < layer.inputs * layer.outputs; e++)
-                splines += layer.kind[e] == 1;
-            edges += splines;
+            for (int64_t i = 0; i < layer.inputs; i++) {
+                const int64_t splines = splines_of(layer, i);
+                most_edges = most(most_edges, splines);
+                edges += splines;
+                plain += layer.weighted ? splines : 0;
+            }
             inputs += layer.inputs;
-            plain_count += layer.weighted ? splines : 0;
         }
-        constexpr int N = LANES<double>;
-        plain = (plain_count + N - 1) / N * N;
-        // The last group of an edge may reach beyond its columns, with zeros.
-        pitch = of.locals + L + plain;
+        most_edges = most(most_edges, plain_edges());
+    }
+
+    static int64_t splines_of(const NormalLayer& layer, int64_t input) {
+        int64_t count = 0;
+        for (int64_t j = 0; j < layer.outputs; j++)
+            count += layer.kind[input * layer.outputs + j] == 1;
+        return count;
+    }
+
+    int64_t plain_edges() const { return (plain + K) / (K + 1); }
+
+    // How many rows to take together.
+    int64_t block() const {
+        constexpr int64_t EDGE = L * int64_t(sizeof(double));
+        // The matrix is gone through once for every block: there must be enough rows in it.
+        const int64_t enough = most(L2_COLUMNS / (2 * most_edges * EDGE), call.size);
+        const int64_t room = MOST_COLUMNS / ((edges + plain_edges()) * EDGE + 1);
+        const int64_t rows_together = most<int64_t>(64, least(enough, room));
+        const int64_t blocks = (call.rows + rows_together - 1) / rows_together;
+        return (call.rows + blocks - 1) / blocks;
     }
 
     // Lays the arrays out in memory; returns the bytes they take.  Without memory it only counts.
     int64_t carve(int64_t most_rows, char* memory) {
-        int64_t used = 0, grid = 1;
+        int64_t used = 0, grid = 1, column = 0;
         bool uniform = false;
-        for (int64_t l = 0; l < call.layers; l++) {
-            grid = most(grid, call.layer[l].grid);
-            uniform |= call.layer[l].uniform != 0;
-        }
         const auto take = [&](auto** pointer, int64_t numbers) {
             if (memory) *pointer = reinterpret_cast<decltype(*pointer + 0)>(memory + used);
             used += (numbers * int64_t(sizeof(**pointer)) + 63) / 64 * 64;
         };
+        take(&group, inputs + 1);
+        groups = 0;
+        const auto add = [&](int64_t splines, int64_t width, int64_t count, int64_t intervals) {
+            Group made{splines, width, column, count, intervals, {}, {}, {}, {}};
+            take(&made.values, most_rows * splines * L);
+            take(&made.start, most_rows + 16);
+            take(&made.order, most_rows);
+            take(&made.before, intervals + 1);
+            if (memory) group[groups] = made;
+            groups++;
+            column += count;
+        };
+        for (int64_t l = 0; l < call.layers; l++) {
+            const NormalLayer& layer = call.layer[l];
+            grid = most(grid, layer.grid);
+            uniform |= layer.uniform != 0;
+            const int64_t width = layer.grid + K;
+            for (int64_t i = 0; i < layer.inputs; i++)
+                if (const int64_t splines = splines_of(layer, i))
+                    add(splines, width, splines * width, layer.grid);
+        }
+        add(plain_edges(), K + 1, plain, 1);
         const int64_t padded = most_rows + 16;
-        take(&local, most_rows * edges * L);
-        take(&place, most_rows * edges);
-        take(&columns, most_rows * plain);
-        take(&begin, edges);
-        take(&count, edges);
-        take(&input_end, edges);
-        take(&input, edges);
-        take(&order, inputs * most_rows);
-        take(&sorted, grid + 1);
         take(&x, padded);
         take(&position, padded);
         take(&basis, padded * L);
         take(&residual, padded);
-        take(&first, padded);
         take(&kind, padded);
+        take(&output, most_edges);
+        take(&weight_place, most_edges);
         const int64_t even = uniform ? Pieces<double, K>::size(1, true) : 0;
         take(&pieces, most(Pieces<double, K>::size(grid, false), even));
         return used;
     }
 
+    // Where column `number` of those without local support stands on a row of their group.
+    static int64_t plain_place(int64_t number) { return number / (K + 1) * L + number % (K + 1); }
+
     // Fills the columns for rows `at` and following.
     void fill(int64_t at) {
-        std::memset(columns, 0, size_t(rows * plain) * sizeof(double));
-        int64_t edge = 0, column = 0, weight = 0, number = 0;
+        Group& others = group[groups - 1];
+        const int64_t pitch = others.edges * L;
+        std::memset(others.values, 0, size_t(rows * pitch) * sizeof(double));
+        std::memset(others.start, 0, size_t(rows) * sizeof(int32_t));
+        others.sort(rows);
+        int64_t weight = 0, number = 0;
         for (int64_t l = 0; l < call.layers; l++) {
             const NormalLayer& layer = call.layer[l];
             Call rule{};
@@ -103,151 +139,142 @@ template <int K> struct Rows {
             rule.uniform = layer.uniform;
             rule.extrapolation = layer.extrapolation;
             Pieces<double, K> pieces_of(rule, pieces);
-            const int64_t width = layer.grid + K, knots = layer.grid + 2 * K + 1;
+            const int64_t knots = layer.grid + 2 * K + 1;
             for (int64_t i = 0; i < layer.inputs; i++) {
+                if (!splines_of(layer, i)) continue;
+                Group& own = group[number++];
                 for (int64_t n = 0; n < rows; n++) x[n] = layer.x[(at + n) * layer.inputs + i];
                 pieces_of.move(layer.knots + i * knots);
-                pieces_of.place(x, rows, first, kind, position);
+                pieces_of.place(x, rows, own.start, kind, position);
                 evaluate<double, L, K + 1>(pieces_of.values, kind, position, rows, basis);
                 if (layer.weighted)
                     residual_at<double>(layer.residual, x, rows, residual, nullptr);
-                sort(layer.grid, order + number * rows);
-                const int64_t first_edge = edge;
+                own.sort(rows);
+                int64_t edge = 0;
                 for (int64_t j = 0; j < layer.outputs; j++) {
                     if (layer.kind[i * layer.outputs + j] != 1) continue;
-                    begin[edge] = column;
-                    input[edge] = number;
-                    count[edge] = width;
-                    const double* slope = layer.slopes + at * layer.outputs + j;
-                    for (int64_t n = 0; n < rows; n++) {
-                        const double s = slope[n * layer.outputs];
-                        double* to = local + (n * edges + edge) * L;
-                        for (int a = 0; a < L; a++) to[a] = s * basis[n * L + a];
-                        place[n * edges + edge] = int32_t(column + first[n]);
-                        if (layer.weighted) columns[n * plain + weight] = s * residual[n];
-                    }
-                    column += width;
-                    weight += layer.weighted;
-                    edge++;
+                    output[edge] = j;
+                    weight_place[edge++] = layer.weighted ? plain_place(weight++) : 0;
                 }
-                for (int64_t e = first_edge; e < edge; e++) input_end[e] = edge;
-                number++;
+                for (int64_t n = 0; n < rows; n++) {
+                    const double* slope = layer.slopes + (at + n) * layer.outputs;
+                    const Lanes values = *reinterpret_cast<const Lanes*>(basis + n * L);
+                    double* to = own.values + n * own.edges * L;
+                    for (edge = 0; edge < own.edges; edge++)
+                        *reinterpret_cast<Lanes*>(to + edge * L) = slope[output[edge]] * values;
+                    if (!layer.weighted) continue;
+                    to = others.values + n * pitch;
+                    for (edge = 0; edge < own.edges; edge++)
+                        to[weight_place[edge]] = slope[output[edge]] * residual[n];
+                }
             }
         }
+        for (int64_t c = 0; c < call.others; c++) {
+            double* to = others.values + plain_place(weight + c);
+            for (int64_t n = 0; n < rows; n++)
+                to[n * pitch] = call.other[(at + n) * call.others + c];
+        }
+    }
+
+    int64_t tasks() const { return groups * (groups + 1) / 2; }
+
+    // Adds the products of two groups' columns, or of one's with themselves; returns whether there
+    // was memory.
+    bool multiply(const Group& first, const Group& second) const {
+        const bool sparse = cells_outnumber_rows(first, second);
+        const bool plain_too = second.begin == call.locals;
+        // Vectors that end where a spline's columns do can be added to the matrix itself; but rows
+        // that share no cell would fetch each its own places from far away.
+        if (L == K + 1 && !plain_too && !sparse && first.edges <= second.edges) {
+            char* memory = workspace(cell_bytes(first, second));
+            if (!memory) return false;
+            add_cells(first, second, cells(first, second, memory), 0, first.edges,
+                      call.matrix + first.begin * call.size + second.begin, call.size);
+            return true;
+        }
+        // Of the group with more edges several are loaded together, if cells hold several rows.
+        const bool swapped = !sparse && second.edges < first.edges;
+        return swapped ? add_sums(second, first, true) : add_sums(first, second, false);
+    }
+
+    // Adds products of edges `begin` to `end` of one group with those of another, cell by cell.
+    void add_cells(const Group& one, const Group& two, Cells cells, int64_t begin, int64_t end,
+                   double* to, int64_t pitch) const {
+        const bool same = &one == &two;
+        const auto add = [&](int64_t row, int64_t column, const int32_t* order, int64_t count) {
+            for (int64_t edge = begin; edge < end; edge++)
+                add_tiles<K, TILE_EDGES<K>>(one, two, edge, same ? edge : 0, order, count,
+                                            to + ((edge - begin) * one.width + row) * pitch + column,
+                                            pitch);
+        };
+        if (!cells.before) {
+            for (const int32_t* at = cells.order; at < cells.order + rows; at++)
+                add(one.start[*at], two.start[*at], at, 1);
+            return;
+        }
+        const int32_t* before = cells.before;
+        for (int64_t row = 0; row < one.intervals; row++)
+            for (int64_t column = 0; column < cells.columns; column++, before++)
+                if (before[1] > before[0])
+                    add(row, same ? row : column, cells.order + before[0], before[1] - before[0]);
+    }
+
+    // Adds the products of two groups by way of sums of their own, transposed if they are swapped.
+    bool add_sums(const Group& one, const Group& two, bool swapped) const {
+        const int64_t size = call.size, pitch = two.edges * two.width + L;
+        const int64_t edge_bytes = one.width * pitch * int64_t(sizeof(double));
+        const int64_t together =
+            least(one.edges, most<int64_t>(1, CACHED_SUMS / most<int64_t>(1, edge_bytes)));
+        char* memory = workspace(together * edge_bytes + cell_bytes(one, two));
+        if (!memory) return false;
+        double* sums = reinterpret_cast<double*>(memory);
+        const Cells sorted = cells(one, two, memory + together * edge_bytes);
+        for (int64_t begin = 0; begin < one.edges; begin += together) {
+            const int64_t end = least(begin + together, one.edges), offset = begin * one.width;
+            std::memset(sums, 0, size_t((end - begin) * edge_bytes));
+            add_cells(one, two, sorted, begin, end, sums, pitch);
+            const int64_t count = least((end - begin) * one.width, one.count - offset);
+            double* to = call.matrix + two.begin * size + one.begin + offset;
+            for (int64_t c = 0; swapped && c < two.count; c++)
+                for (int64_t a = 0; a < count; a++) to[c * size + a] += sums[a * pitch + c];
+            to = call.matrix + (one.begin + offset) * size + two.begin;
+            for (int64_t a = 0; !swapped && a < count; a++)
+                for (int64_t c = &one == &two ? offset + a : 0; c < two.count; c++)
+                    to[a * size + c] += sums[a * pitch + c];
+        }
+        return true;
+    }
+
+    // Whether sorting the rows into cells does not pay.
+    bool cells_outnumber_rows(const Group& one, const Group& two) const {
+        return &one != &two && one.intervals * two.intervals > rows;
+    }
+
+    int64_t cell_bytes(const Group& one, const Group& two) const {
+        // Something, as no memory at all would mean that there is none.
+        if (&one == &two || cells_outnumber_rows(one, two)) return 64;
+        return (rows + one.intervals * two.intervals + 1) * int64_t(sizeof(int32_t));
+    }
+
+    // Sorts the rows by the intervals of both groups.
+    Cells cells(const Group& one, const Group& two, char* memory) const {
+        if (&one == &two || two.intervals == 1) return {one.order, one.before, 1};
+        if (one.intervals == 1) return {two.order, two.before, two.intervals};
+        if (cells_outnumber_rows(one, two)) return {one.order, nullptr, 0};
+        const int64_t columns = two.intervals, count = one.intervals * columns;
+        int32_t* order = reinterpret_cast<int32_t*>(memory);
+        int32_t* before = order + rows;
+        std::memset(before, 0, size_t(count + 1) * sizeof(int32_t));
+        for (int64_t n = 0; n < rows; n++) before[one.start[n] * columns + two.start[n] + 1]++;
+        for (int64_t c = 0; c < count; c++) before[c + 1] += before[c];
         for (int64_t n = 0; n < rows; n++)
-            for (int64_t c = 0; c < call.others; c++)
-                columns[n * plain + weight + c] = call.other[(at + n) * call.others + c];
+            order[before[one.start[n] * columns + two.start[n]]++] = int32_t(n);
+        // Every cell now says where the next begins.
+        std::memmove(before + 1, before, size_t(count) * sizeof(int32_t));
+        before[0] = 0;
+        return {order, before, columns};
     }
-
-    // Puts the rows in order of their intervals; those of one interval stay in theirs.
-    void sort(int64_t grid, int32_t* to) {
-        std::memset(sorted, 0, size_t(grid + 1) * sizeof(int32_t));
-        for (int64_t n = 0; n < rows; n++) sorted[first[n] + 1]++;
-        for (int64_t s = 0; s < grid; s++) sorted[s + 1] += sorted[s];
-        for (int64_t n = 0; n < rows; n++) to[sorted[first[n]]++] = int32_t(n);
-    }
-
-    int64_t tasks() const { return edges + (plain_count + PLAIN_ROWS - 1) / PLAIN_ROWS; }
 };
-
-// Adds one row's products of an edge's columns, `own`, with those of edges from `f` on.
-template <int K>
-INLINE void add_others(const Rows<K>& r, const double* own, const double* local,
-                       const int32_t* place, int64_t f, double* to, int64_t pitch) {
-    typedef typename LanesOf<double, GROUP<K>>::type Lanes;
-    for (const int64_t edges = r.edges; f < edges; f++) {
-        const Lanes values = *reinterpret_cast<const Lanes*>(local + f * GROUP<K>);
-        double* at = to + place[f];
-        for (int a = 0; a <= K; a++, at += pitch)
-            *reinterpret_cast<Lanes*>(at) += own[a] * values;
-    }
-}
-
-// Adds one edge's rows of the matrix: its columns times those of all edges from it on, and times
-// those without local support.
-template <int K> static bool edge_rows(const Rows<K>& r, int64_t edge) {
-    typedef typename LanesOf<double, GROUP<K>>::type Lanes;
-    constexpr int L = GROUP<K>, N = LANES<double>;
-    const int64_t begin = r.begin[edge], count = r.count[edge];
-    const int64_t pitch = r.pitch - begin, locals = r.call.locals - begin;
-    double* sums = reinterpret_cast<double*>(workspace(count * pitch * int64_t(sizeof(double))));
-    if (!sums) return false;
-    std::memset(sums, 0, size_t(count * pitch) * sizeof(double));
-    const int64_t edges = r.edges, plain = r.plain;
-    const int64_t last = r.input_end[edge];
-    const int32_t* order = r.order + r.input[edge] * r.rows;
-    for (int64_t p = 0; p < r.rows;) {
-        // Two rows of one interval add to the same places, but for columns of other inputs: what
-        // they give together is read and written once.
-        const int64_t n = order[p], next = p + 1 < r.rows ? order[p + 1] : n;
-        const bool pair = next != n && r.place[next * edges + edge] == r.place[n * edges + edge];
-        const int64_t m = pair ? next : n;
-        const double* one = r.local + n * edges * L;
-        const double* two = r.local + m * edges * L;
-        const int32_t* place = r.place + n * edges;
-        double* row = sums + (place[edge] - begin) * pitch;
-        // Copied, as the compiler cannot know that writing to the sums leaves them alone.
-        double own[K + 1], own_two[K + 1];
-        for (int a = 0; a <= K; a++) {
-            own[a] = one[edge * L + a];
-            own_two[a] = pair ? two[edge * L + a] : 0;
-        }
-        for (int64_t f = edge; f < last; f++) {
-            const Lanes values = *reinterpret_cast<const Lanes*>(one + f * L);
-            const Lanes values_two = *reinterpret_cast<const Lanes*>(two + f * L);
-            double* to = row + (place[f] - begin);
-            for (int a = 0; a <= K; a++, to += pitch)
-                *reinterpret_cast<Lanes*>(to) += own[a] * values + own_two[a] * values_two;
-        }
-        add_others<K>(r, own, one, place, last, row - begin, pitch);
-        if (pair) add_others<K>(r, own_two, two, r.place + m * edges, last, row - begin, pitch);
-        const double* columns = r.columns + n * plain;
-        const double* columns_two = r.columns + m * plain;
-        double* to = row + locals + L;
-        for (int64_t c = 0; c < plain; c += N) {
-            const Vector<double> values = load(columns + c), values_two = load(columns_two + c);
-            for (int a = 0; a <= K; a++)
-                store(to + a * pitch + c,
-                      load(to + a * pitch + c) + own[a] * values + own_two[a] * values_two);
-        }
-        p += pair ? 2 : 1;
-    }
-    const int64_t size = r.call.size;
-    for (int64_t a = 0; a < count; a++) {
-        double* to = r.call.matrix + (begin + a) * size + begin;
-        const double* from = sums + a * pitch;
-        for (int64_t c = a; c < locals; c++) to[c] += from[c];
-        for (int64_t c = 0; c < r.plain_count; c++) to[locals + c] += from[locals + L + c];
-    }
-    return true;
-}
-
-// Adds a few rows of the matrix, of columns without local support times such columns.
-template <int K> static bool plain_rows(const Rows<K>& r, int64_t start) {
-    constexpr int N = LANES<double>;
-    const int64_t plain = r.plain, from = start / N * N, width = plain - from;
-    const int64_t count = least<int64_t>(PLAIN_ROWS, r.plain_count - start);
-    const int64_t bytes = PLAIN_ROWS * width * int64_t(sizeof(double));
-    double* sums = reinterpret_cast<double*>(workspace(bytes));
-    if (!sums) return false;
-    std::memset(sums, 0, size_t(bytes));
-    for (int64_t n = 0; n < r.rows; n++) {
-        const double* columns = r.columns + n * plain;
-        double own[PLAIN_ROWS] = {};
-        for (int64_t a = 0; a < count; a++) own[a] = columns[start + a];
-        for (int64_t c = 0; c < width; c += N) {
-            const Vector<double> values = load(columns + from + c);
-            for (int a = 0; a < PLAIN_ROWS; a++)
-                store(sums + a * width + c, load(sums + a * width + c) + own[a] * values);
-        }
-    }
-    const int64_t size = r.call.size, first = r.call.locals;
-    for (int64_t a = 0; a < count; a++) {
-        double* to = r.call.matrix + (first + start + a) * size + first;
-        for (int64_t c = start + a; c < r.plain_count; c++) to[c] += sums[a * width + c - from];
-    }
-    return true;
-}
 
 template <int K> struct NormalTasks {
     const Rows<K>& rows;
@@ -256,18 +283,16 @@ template <int K> struct NormalTasks {
 
 template <int K> static void normal_task(void* data, int index) {
     NormalTasks<K>& tasks = *static_cast<NormalTasks<K>*>(data);
-    const int64_t edges = tasks.rows.edges;
-    const bool done = index < edges ? edge_rows(tasks.rows, index)
-                                    : plain_rows(tasks.rows, (index - edges) * PLAIN_ROWS);
-    if (!done) __atomic_store_n(&tasks.failed, true, __ATOMIC_RELAXED);
+    const Rows<K>& rows = tasks.rows;
+    int64_t first = 0, second = index;
+    for (; second >= rows.groups - first; first++) second -= rows.groups - first;
+    if (!rows.multiply(rows.group[first], rows.group[first + second]))
+        __atomic_store_n(&tasks.failed, true, __ATOMIC_RELAXED);
 }
 
 template <int K> static bool normal(const Normal& call) {
     Rows<K> rows(call);
-    // The matrix is gone through once for every block: there must be enough rows in it.
-    const int64_t bytes = (rows.edges * GROUP<K> + rows.plain) * int64_t(sizeof(double));
-    const int64_t together =
-        least(call.rows, most(most<int64_t>(64, L2_COLUMNS / most<int64_t>(1, bytes)), call.size));
+    const int64_t together = rows.block();
     char* memory = allocate(rows.carve(together, nullptr));
     if (!memory) return false;
     rows.carve(together, memory);
