@@ -27,6 +27,8 @@ def checked(estimator: Any, X: Any, y: Any = "no_validation", **options: Any) ->
     ValueError
         As `validate_data`; where strings stand for numbers, it says how to encode them, and dates
         are refused, whose numbers would depend on the unit in which they happen to be kept.
+    TypeError
+        If there are objects that are no numbers.
     """
     if _holds_times(X):
         read_matrix(X, "X")
@@ -36,9 +38,14 @@ def checked(estimator: Any, X: Any, y: Any = "no_validation", **options: Any) ->
             return found[0], np.asarray(found[1], dtype=np.float64)
         return found
     except TypeError as error:
-        # Objects that are no numbers: reading the columns one by one says which it is.
-        if _NO_NUMBER in str(error):
+        if _NO_NUMBER not in str(error):
+            raise
+        # Objects that are no numbers: reading the columns one by one says which it is. NumPy's
+        # own words, which scikit-learn's checks ask for, come after it.
+        try:
             read_matrix(X, "X")
+        except ValueError as found:
+            raise TypeError(f"{found} ({error})") from error
         raise
     except ValueError as error:
         if _STRINGS not in str(error):
