@@ -9,6 +9,7 @@ import sympy
 from knotwork.discovery.constants import stated_constants
 from knotwork.discovery.formula import FittedConstant, Formula, Scaling
 from knotwork.discovery.refit import Fit, fit_constants, uncertainty
+from knotwork.discovery.weighted import Rows
 
 x_1, x_2 = sympy.symbols("x_1 x_2", positive=True)
 NAMES = ["x_1", "x_2"]
@@ -19,7 +20,7 @@ ONES = np.ones(2)
 def formula(expression, y, inputs=ONES, target=1.0):
     fit = Fit.of(expression, (x_1, x_2))
     fit = Fit(fit.tape, fit.constants, fit.exact, fit.error(X, y))
-    rows = (X, y)
+    rows = Rows(X, y)
     return Formula.of_fit(fit, rows, rows, NAMES, Scaling(np.array(inputs), target), 5)
 
 
@@ -128,7 +129,8 @@ def test_a_number_too_large_for_a_double_keeps_its_column_scaled():
 def test_names_that_are_no_identifiers_are_quoted():
     a, b = sympy.symbols("a 2x")
     fit = Fit.of(a * b, (a, b))
-    one = Formula.of_fit(fit, (X, X[:, 0]), (X, X[:, 0]), ["a", "2x"], Scaling(ONES, 1.0), 3)
+    rows = Rows(X, X[:, 0])
+    one = Formula.of_fit(fit, rows, rows, ["a", "2x"], Scaling(ONES, 1.0), 3)
     assert str(one) == "`2x`*a"
 
 
@@ -145,6 +147,6 @@ def test_a_negative_number_within_an_absolute_value():
     X = np.column_stack([rng.uniform(1, 5, 200), rng.uniform(-5, 5, 200)])
     fit = Fit.of(expression, (x, z))
     y = fit.predict(X) + 0.01 * rng.normal(size=200)
-    found = stated_constants(fit, X, y, {x: x, z: z}, 1.0)
+    found = stated_constants(fit, Rows(X, y), {x: x, z: z}, 1.0)
     assert sorted(round(c.value, 9) for c in found) == [-3.3, -2.3, -0.4, 0.2, 1.8]
     assert all(0 < c.standard_error < 0.1 for c in found)

@@ -45,6 +45,9 @@ _NETWORK, _SCALING = "model.safetensors", "model.json"
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--target", required=True, help="Column to explain.")
 @click.option("--inputs", help="Columns that may explain it, as A,B; by default all others.")
+@click.option(
+    "--weights", metavar="COLUMN", help="How much each row counts, as 1/sigma^2 of its target."
+)
 @click.option("--budget", type=float, default=60.0, show_default=True, help="Seconds to search.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--jobs", type=int, help="Worker processes; by default one.")
@@ -75,6 +78,7 @@ def discover(
     data: Path,
     target: str,
     inputs: str | None,
+    weights: str | None,
     budget: float,
     seed: int,
     jobs: int | None,
@@ -102,19 +106,25 @@ def discover(
             f"there is no search to go on with in {out} (no {_STATE}): leave out --resume to "
             "start one."
         )
+    if weights == target:
+        raise click.UsageError(f"--weights and --target are the same column, {target!r}.")
+    if weights in (listed(inputs) or ()):
+        raise click.UsageError(f"--weights and --inputs both name the column {weights!r}.")
     check_options(budget, jobs, listed(lib), max_complexity)
     dimensions = read_units(units)
     foreign = strangers(dimensions)
     target_units = dimensions.pop(target, None)
     if out is not None:
         check_folder(out)
-    table = read_table(data, target=target, inputs=listed(inputs))
-    if len(table) > 1 and np.ptp(table.y) == 0:
+    columns = [target] if weights is None else [target, weights]
+    table = read_table(data, target=columns, inputs=listed(inputs))
+    if len(table) > 1 and np.ptp(table.y[:, 0]) == 0:
         raise ValueError(f"{data.name}: column {target!r} is constant: nothing is to be explained.")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     rows = counted(len(table), "row")
-    say(f"{data.name}: {rows}, {target} from {some(table.input_names)}\n")
+    weighted = "" if weights is None else f", weighted by {weights}"
+    say(f"{data.name}: {rows}, {target} from {some(table.input_names)}{weighted}\n")
     if foreign:
         note(
             f"{', '.join(map(repr, foreign))}: no unit that is known here, so taken for a base "
@@ -125,6 +135,7 @@ def discover(
             found = search(
                 table.X,
                 table.y[:, 0],
+                weights=None if weights is None else table.y[:, 1],
                 names=table.input_names,
                 budget=budget,
                 seed=seed,

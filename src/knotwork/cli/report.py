@@ -105,6 +105,8 @@ def html_report(found: Discovery, target: str, source: str, *, robust: bool = Fa
 
 def _story(found: Discovery, source: str) -> str:
     rows = f"{counted(len(found.data.y), 'row')} to fit, {len(found.data.y_held)} held out"
+    if found.data.weights is not None:
+        rows += ", weighted"
     ending = f"The search took {found.elapsed:.1f} s; {escape(found.note)}."
     return f"<p>{escape(source)}: {rows}. {ending}</p>"
 

@@ -174,9 +174,7 @@ def _samples(
     _check_length(rows.targets, rows.inputs)
     if rows.weights is None:
         return Samples(numbers, targets)
-    weights = _weights(rows.weights, dtype, whole)
-    _check_length(rows.weights, rows.inputs)
-    return Samples(numbers, targets, weights)
+    return Samples(numbers, targets, row_weights(rows.weights, rows.inputs, dtype, whole=whole))
 
 
 def _check_shape(matrix: Matrix, columns: int, what: str, remedy: str) -> None:
@@ -251,8 +249,17 @@ def _labels(matrix: Matrix, outputs: int) -> Tensor:
     return numbers.long()
 
 
-def _weights(matrix: Matrix, dtype: torch.dtype, whole: bool) -> Tensor:
-    """Return the weights of rows, of shape (rows,)."""
+def row_weights(
+    matrix: Matrix, inputs: Matrix, dtype: torch.dtype = torch.float64, *, whole: bool = True
+) -> Tensor:
+    """Return the weights of the rows of some inputs, of shape (rows,).
+
+    Raises
+    ------
+    ValueError
+        If there is not one number a row, one is not finite or negative, or, where the rows are
+        the whole data, all are 0.
+    """
     argument, shape = matrix.argument, tuple(matrix.values.shape)
     if len(shape) == 0 or shape[1:] not in ((), (1,)):
         raise ValueError(f"{argument} must hold one weight a row, shape (rows,); got {shape}.")
@@ -265,6 +272,7 @@ def _weights(matrix: Matrix, dtype: torch.dtype, whole: bool) -> Tensor:
         )
     if whole and not weights.any():
         raise ValueError(f"{argument} are all 0: give some rows a weight above 0.")
+    _check_length(matrix, inputs)
     return weights
 
 

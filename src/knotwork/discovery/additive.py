@@ -21,6 +21,7 @@ from ..symbolic.edge_fit import fit_edges
 from .sampling import evenly
 from .transforms import Transform, usable_transforms
 from .univariate import edge_expression
+from .weighted import Rows, by_roots, mean_of, median_of
 
 __all__ = ["additive_candidates", "likeliest_first", "spline_basis"]
 
@@ -40,8 +41,7 @@ _NEGLIGIBLE = 1e-3
 
 def additive_candidates(
     symbols: Sequence[sympy.Symbol],
-    X: Array,
-    y: Array,
+    rows: Rows,
     functions: Sequence[SymbolicFunction],
     hopeless: float,
 ) -> Iterator[sympy.Expr]:
@@ -51,11 +51,12 @@ def additive_candidates(
     ----------
     symbols
         Names of the columns.
-    X, y : arrays of shape (rows, inputs) and (rows,)
+    rows : Rows
     functions : sequence of SymbolicFunction
     hopeless : float
         A transform whose additive fit misses more of the target than this is not followed.
     """
+    X, y, weights = rows
     allowed = frozenset(function.name for function in functions)
     held = np.arange(len(y)) % 5 == 4
     held[-1] |= not held.any()
@@ -63,21 +64,23 @@ def additive_candidates(
         np.clip((~held).sum() / (_ROWS_A_COEFFICIENT * X.shape[1]) - _DEGREE, 1, _INTERVALS)
     )
     design = np.column_stack([spline_basis(X[:, k], intervals) for k in range(X.shape[1])])
+    heavy, heavy_held = (None, None) if weights is None else (weights[~held], weights[held])
+    typical = median_of(np.abs(y - median_of(y, weights)), weights) or 1.0
     fits: list[tuple[float, Transform, Any]] = []
     for transform in usable_transforms(y, allowed):
         target = transform.apply(y)
-        centre = float(target.mean())
-        matrix = design[~held]
+        centre = mean_of(target, weights)
+        matrix = by_roots(design[~held], heavy)
         ridge = _RIDGE * np.sqrt((matrix**2).sum())
         solution = np.linalg.lstsq(
             np.vstack([matrix, ridge * np.eye(matrix.shape[1])]),
-            np.concatenate([target[~held] - centre, np.zeros(matrix.shape[1])]),
+            np.concatenate([by_roots(target[~held] - centre, heavy), np.zeros(matrix.shape[1])]),
             rcond=None,
         )[0]
         values = transform.numeric(design[held] @ solution + centre, y)
         # Medians: a root near zero turns a small error into one that is not a number.
         miss = np.nan_to_num(np.abs(values - y[held]), nan=np.inf)
-        error = float(np.median(miss)) / float(np.median(np.abs(y - np.median(y))) or 1.0)
+        error = median_of(miss, heavy_held) / typical
         if error < hopeless:
             fits.append((error, transform, solution))
     fits.sort(key=lambda entry: entry[0])

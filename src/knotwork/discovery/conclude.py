@@ -13,12 +13,13 @@ from .clock import Clock
 from .formula import Formula
 from .front import finished, rivals_of
 from .problem import Problem
-from .refit import Fit, refitted, relative_error, uncertainty
+from .refit import Fit, refitted, uncertainty
 from .result import Discovery
 from .rows import Prepared
 from .surrogate import Surrogate, fit_surrogate
 from .task import Settings
 from .verdict import NO_FORMULA, NO_SIGNAL, Evidence, Verdict, judge
+from .weighted import mean_of
 
 __all__ = ["MOST_ROWS", "concluded"]
 
@@ -86,7 +87,7 @@ def concluded(
             _on_all_rows(fit, data, problem, names, whole.left / (len(rivals) - done))
             for done, fit in enumerate(rivals)
         ]
-    error = relative_error(network.predictions(problem.X_held), problem.y_held)
+    error = problem.network_error(network)
     return Discovery(
         best=formulas[place],
         front=[formulas[k] for k in range(len(fits))],
@@ -108,10 +109,11 @@ def _mean(problem: Problem, data: Prepared) -> Fit:
 
     It is not rounded, as other constants are: nothing is gained by a mean that is not the mean.
     """
-    mean = float(np.concatenate([data.y, data.y_held]).mean())
+    _, targets, weights = data.every
+    mean = mean_of(targets, weights)
     # 0.0 + x makes -0 a 0.
     fit = Fit.of(sympy.Float(0.0 + mean, 17), problem.symbols)
-    return replace(fit, rmse=fit.error(problem.X, problem.y))
+    return replace(fit, rmse=fit.error(*problem.rows))
 
 
 def _best_network(problem: Problem, settings: Settings, whole: Clock) -> Surrogate:
@@ -120,11 +122,9 @@ def _best_network(problem: Problem, settings: Settings, whole: Clock) -> Surroga
     if not networks:
         clock = Clock(max(_LEAST_SECONDS, _SHARE * whole.left))
         networks = fit_surrogate(
-            problem.X, problem.y, starts=1, seed=settings.seed, clock=clock, unfinished=True
+            *problem.rows, starts=1, seed=settings.seed, clock=clock, unfinished=True
         )
-    return min(
-        networks, key=lambda s: relative_error(s.predictions(problem.X_held), problem.y_held)
-    )
+    return min(networks, key=problem.network_error)
 
 
 def _scaling_of(
@@ -152,20 +152,20 @@ def _on_all_rows(
 ) -> Formula:
     """Fit the constants once more, in all columns' symbols, to as many rows as time allows."""
     fit, size = Fit.of(fit.expression, data.symbols, fit.rmse), fit.complexity
-    train = data.X[:MOST_ROWS], data.y[:MOST_ROWS]
+    train = data.train.take(slice(MOST_ROWS))
     if fit.expression.is_number:
         # The mean is that of all rows, those held out too.
-        train = np.vstack([data.X, data.X_held]), np.concatenate([data.y, data.y_held])
+        train = data.every
     elif len(data.y) > MOST_ROWS:
         start = time.monotonic()
-        fit.tape.values_and_jacobian(train[0], fit.constants)
+        fit.tape.values_and_jacobian(train.X, fit.constants)
         one = time.monotonic() - start
         uncertainty(fit, *train)
         cost = _SLOWER * (2 * _FINAL_EVALUATIONS * one + time.monotonic() - start)
         # The order of rows is random, so that the first are like all.
         rows = int(min(len(data.y), MOST_ROWS * max(1.0, seconds / cost)))
-        train = data.X[:rows], data.y[:rows]
+        train = data.train.take(slice(rows))
         if rows > MOST_ROWS:
             better = refitted(fit, *train, evaluations=_FINAL_EVALUATIONS)
             fit = better if problem.allows(better) else fit
-    return Formula.of_fit(fit, train, (data.X_held, data.y_held), names, data.scaling, size)
+    return Formula.of_fit(fit, train, data.held, names, data.scaling, size)

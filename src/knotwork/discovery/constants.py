@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .refit import Fit, refitted, uncertainty
 from .tape import Tape
+from .weighted import Rows
 
 __all__ = ["FittedConstant", "stated_constants"]
 
@@ -63,7 +64,7 @@ class _Number:
 
 
 def stated_constants(
-    fit: Fit, X: Array, y: Array, units: Mapping[Any, Any], target: float
+    fit: Fit, rows: Rows, units: Mapping[Any, Any], target: float
 ) -> tuple[FittedConstant, ...]:
     """Return the numbers of a formula with their standard errors, in the order of the formula.
 
@@ -74,7 +75,7 @@ def stated_constants(
     Parameters
     ----------
     fit : Fit
-    X, y : arrays of shape (rows, inputs) and (rows,)
+    rows : Rows
         What it was fitted to.
     units : mapping
         What stands in the printed formula in place of an input, as ``x -> x/1e9``.
@@ -87,11 +88,11 @@ def stated_constants(
     if not numbers:
         return ()
     whole = _fit_of(freed, numbers, fit.variables)
-    errors, _ = uncertainty(Fit(whole.tape, whole.constants, _fixed(numbers), fit.rmse), X, y)
+    errors, _ = uncertainty(Fit(whole.tape, whole.constants, _fixed(numbers), fit.rmse), *rows)
     fitted = [k for k, number in enumerate(numbers) if number.exact is None]
     found = {k: (numbers[k].value, float(e)) for k, e in zip(fitted, errors, strict=True)}
-    if len(fitted) < len(numbers) < len(y) and fit.rmse > _NOISE_FREE:
-        few = X[:_ROWS], y[:_ROWS]
+    if len(fitted) < len(numbers) < len(rows.y) and fit.rmse > _NOISE_FREE:
+        few = rows.take(slice(_ROWS))
         free = refitted(whole, *few, evaluations=_EVALUATIONS)
         joint, _ = uncertainty(free, *few)
         for k in range(len(numbers)):

@@ -8,12 +8,14 @@ search for the few columns that make it up.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import sympy
 from numpy.typing import NDArray
+
+from .weighted import by_roots
 
 __all__ = ["Dictionary"]
 
@@ -111,6 +113,10 @@ class Dictionary:
             np.column_stack([self.values, values[:, usable]]),
             np.concatenate([self.costs, self.costs[simple] + 1.0]),
         )
+
+    def weighed(self, weights: Array | None) -> Dictionary:
+        """Return the dictionary with rows times the roots of their weights."""
+        return self if weights is None else replace(self, values=by_roots(self.values, weights))
 
     def factor(self, column: int) -> sympy.Expr:
         """Return the term of a column."""

@@ -26,6 +26,7 @@ from .screening import screened
 from .search import solve
 from .state import SearchState
 from .task import Settings
+from .weighted import spread_of
 
 __all__ = ["discover"]
 
@@ -44,6 +45,7 @@ def discover(
     X: Any,
     y: Any,
     *,
+    weights: Any = None,
     names: Sequence[str] | None = None,
     budget: float = 60.0,
     seed: int = 0,
@@ -69,6 +71,13 @@ def discover(
     X : array, tensor or frame of shape (rows, inputs)
         At least 6 rows.
     y : array, tensor, series of shape (rows,)
+    weights : array, tensor, series of shape (rows,), optional
+        How much each row counts, at least 0: one over the variance of its target, as
+        ``1 / sigma**2`` of a measurement with its standard uncertainty. Only their ratios matter:
+        how large errors are as a whole is seen from what a formula leaves, also for standard
+        errors of constants (as in scipy's ``curve_fit`` with ``absolute_sigma=False``). A weight
+        of 0 leaves a row out, whatever stands in it, any other counts as one row of evidence: to
+        count a row twice give it twice.
     names : sequence of str, optional
         Of the inputs; a frame's column names otherwise, else x_1, x_2 and so on.
     budget : float
@@ -144,7 +153,7 @@ def discover(
     if resume and state is None:
         raise ValueError("resume needs state, the file of the search to go on with.")
     whole = Clock(budget)
-    inputs, targets, chosen = read_columns(X, y, names)
+    inputs, targets, heavy, chosen = read_columns(X, y, names, weights)
     if targets.shape[1] != 1:
         raise ValueError(
             f"y must have one column; got {targets.shape[1]}. Call discover for each, or use "
@@ -158,15 +167,15 @@ def discover(
         forbidden=forbidden,
         symmetries=symmetries,
     )
-    data = prepare(inputs, targets[:, 0], chosen, seed)
-    kept = screened(data.X, data.y, *knowledge.columns(chosen, data.constant))
+    data = prepare(inputs, targets[:, 0], chosen, seed, heavy)
+    kept = screened(data.X, data.y, *knowledge.columns(chosen, data.constant), data.weights)
     closing = min(max(_CLOSING * budget, _CLOSING_SECONDS), _MOST_CLOSING * budget)
     closing += _CLOSING_PER_ROW * len(data.y)
     clock = Clock(budget - min(closing, 0.5 * budget), whole.start)
     if robust:
         data = _without_outliers(data, kept, seed, clock)
     symbols = tuple(data.symbols[k] for k in kept)
-    scales, spread = data.scaling.inputs[kept], float(np.std(data.y)) or 1.0
+    scales, spread = data.scaling.inputs[kept], spread_of(data.y, data.weights) or 1.0
     rules = Rules(knowledge, symbols, data.X[:MOST_ROWS, kept], scales, spread)
     settings = Settings(functions, seed=seed, width=width, n_jobs=n_jobs)
     problem = Problem(
@@ -183,6 +192,8 @@ def discover(
         amended=rules.amended,
         proposals=rules.reductions(),
         vocabulary=settings.vocabulary,
+        weights=None if data.weights is None else data.weights[:MOST_ROWS],
+        weights_held=data.weights_held,
     )
     kept_state = None
     if state is not None:
@@ -212,18 +223,21 @@ def discover(
 
 def _without_outliers(data: Prepared, kept: list[int], seed: int, clock: Clock) -> Prepared:
     """Set aside rows that a network fitted to all others cannot explain."""
-    X, y = np.vstack([data.X, data.X_held])[:, kept], np.concatenate([data.y, data.y_held])
+    every = data.every
     try:
-        usual = ordinary_rows(X, y, seed, clock)
+        usual = ordinary_rows(every._replace(X=every.X[:, kept]), seed, clock)
     except OutOfTime:
         return data
-    train, held = usual[: len(data.y)], usual[len(data.y) :]
+    train = data.train.take(usual[: len(data.y)])
+    held = data.held.take(usual[len(data.y) :])
     return replace(
         data,
-        X=data.X[train],
-        y=data.y[train],
-        X_held=data.X_held[held],
-        y_held=data.y_held[held],
+        X=train.X,
+        y=train.y,
+        weights=train.weights,
+        X_held=held.X,
+        y_held=held.y,
+        weights_held=held.weights,
     )
 
 

@@ -18,6 +18,7 @@ from ..symbolic.export import code
 from .constants import FittedConstant, stated_constants
 from .refit import Fit
 from .tape import Tape, with_constants
+from .weighted import Rows, root_mean_square, spread_of
 
 __all__ = ["FittedConstant", "Formula", "Scaling"]
 
@@ -55,7 +56,8 @@ class Formula:
     variables : tuple of str
         Names of all inputs of the data, in the order of its columns.
     rmse : float
-        Root of the mean squared error over the held-out rows, in the target's units.
+        Root of the mean squared error over the held-out rows, in the target's units. A weighted
+        mean where the search had weights, as in the next two.
     r2 : float
         Coefficient of determination over the held-out rows.
     train_rmse : float
@@ -82,8 +84,8 @@ class Formula:
     def of_fit(
         cls,
         fit: Fit,
-        train: tuple[Array, Array],
-        held: tuple[Array, Array],
+        train: Rows,
+        held: Rows,
         names: Sequence[str],
         scaling: Scaling,
         size: int,
@@ -94,7 +96,7 @@ class Formula:
         ----------
         fit : Fit
             In scaled variables.
-        train, held : pairs of arrays
+        train, held : Rows
             Scaled inputs and targets.
         names : sequence of str
         scaling : Scaling
@@ -117,16 +119,16 @@ class Formula:
             if not _representable(expression):
                 units = {}
         in_place = {symbol: units.get(other, symbol) for symbol, other in plain.items()}
-        constants = stated_constants(fit, *train, in_place, target)
-        held_error = _rmse(fit, *held)
-        spread = float(np.std(held[1]))
+        constants = stated_constants(fit, train, in_place, target)
+        held_error = _rmse(fit, held)
+        spread = spread_of(held.y, held.weights)
         r2 = 1 - (held_error / spread) ** 2 if spread > 0 else float(held_error == 0)
         return cls(
             expression,
             tuple(names),
             held_error * scaling.target,
             r2,
-            _rmse(fit, *train) * scaling.target,
+            _rmse(fit, train) * scaling.target,
             size,
             constants,
             scaled,
@@ -249,5 +251,5 @@ def _without_unit(expression: Any) -> Any:
     return rest if isinstance(factor, sympy.Float) and abs(factor - 1) < _ROUNDING else expression
 
 
-def _rmse(fit: Fit, X: Array, y: Array) -> float:
-    return float(np.sqrt(np.mean((fit.predict(X) - y) ** 2)))
+def _rmse(fit: Fit, rows: Rows) -> float:
+    return root_mean_square(fit.predict(rows.X) - rows.y, rows.weights)

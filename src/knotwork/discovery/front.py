@@ -13,6 +13,7 @@ from .clock import Clock
 from .complexity import complexity
 from .problem import Candidate, Problem
 from .refit import Fit, refitted
+from .weighted import spread_of
 
 __all__ = ["finished", "pareto", "rivals_of"]
 
@@ -77,7 +78,7 @@ def rivals_of(best: Fit, problem: Problem, clock: Clock) -> list[Fit]:
         if (worth := problem.worth(candidate.fit)) < limit + _NEAR
     )
     kept, values, forms = [best], [best.predict(problem.X)], {form}
-    spread = float(np.std(problem.y)) or 1.0
+    spread = spread_of(problem.y, problem.weights) or 1.0
     longest = 0.0
     for *_, candidate in near[:_POLISHED]:
         start = clock.elapsed
@@ -120,8 +121,8 @@ def _polished(candidate: Candidate, problem: Problem) -> Fit:
     if done is None:
         done = candidate.fit
         if candidate.rmse > 1e-9:
-            polished = refitted(candidate.fit, problem.X, problem.y)
-            polished = problem.rounded(polished, problem.X, problem.y)
+            polished = refitted(candidate.fit, *problem.rows)
+            polished = problem.rounded(polished, problem.rows)
             done = polished if problem.allows(polished) else done
         done = problem.polished[candidate] = _tidy(done, problem)
     return done
@@ -150,7 +151,7 @@ def _tidy(fit: Fit, problem: Problem) -> Fit:
         if complexity(form) >= best.complexity:
             continue
         other, old = Fit.of(form, fit.variables, fit.rmse), fit.predict(problem.X)
-        atol = 1e-9 * (float(np.std(problem.y)) or 1.0)
+        atol = 1e-9 * (spread_of(problem.y, problem.weights) or 1.0)
         same = np.allclose(other.predict(problem.X), old, rtol=1e-9, atol=atol)
         if same and problem.allows(other):
             best = other
@@ -159,7 +160,7 @@ def _tidy(fit: Fit, problem: Problem) -> Fit:
 
 def _merged(fits: Sequence[Fit], problem: Problem) -> list[Fit]:
     kept: list[tuple[Fit, Array]] = []
-    spread = float(np.std(problem.y)) or 1.0
+    spread = spread_of(problem.y, problem.weights) or 1.0
     for fit in sorted(fits, key=lambda fit: (fit.complexity, fit.rmse)):
         values = fit.predict(problem.X)
         alike = any(np.allclose(values, other, rtol=0, atol=_SAME * spread) for _, other in kept)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from .clock import Clock
 from .surrogate import fit_surrogate
+from .weighted import Rows, by_roots
 
 __all__ = ["ordinary_rows"]
 
@@ -18,13 +19,15 @@ _FAR = 5.0
 _MOST = 0.25
 
 
-def ordinary_rows(X: Array, y: Array, seed: int, clock: Clock) -> NDArray[np.bool_]:
+def ordinary_rows(rows: Rows, seed: int, clock: Clock) -> NDArray[np.bool_]:
     """Return which rows to search in: all but those far from a network fitted to the others.
 
     Least squares trimmed in rounds: fit, set aside what lies far off by the median absolute
     residual, fit again (after Rousseeuw and Leroy, Robust Regression and Outlier Detection,
-    1987). At most a quarter of the rows is set aside.
+    1987). At most a quarter of the rows is set aside. With weights it is residuals times their
+    roots that count: a light row may lie further off.
     """
+    X, y, weights = rows
     low, high = np.quantile(y, [0.25, 0.75])
     reach = max(high - low, 1e-300)
     kept = (y > low - 3 * reach) & (y < high + 3 * reach)
@@ -32,9 +35,9 @@ def ordinary_rows(X: Array, y: Array, seed: int, clock: Clock) -> NDArray[np.boo
         kept[:] = True
     for _ in range(_ROUNDS):
         networks = fit_surrogate(
-            X[kept], y[kept], starts=1, seed=seed, clock=clock, logarithms=False
+            *rows.take(kept), starts=1, seed=seed, clock=clock, logarithms=False
         )
-        rest = np.abs(networks[0].values(X) - y)
+        rest = by_roots(np.abs(networks[0].values(X) - y), weights)
         scale = 1.4826 * float(np.median(rest)) or 1e-300
         following = rest < max(_FAR * scale, float(np.quantile(rest, 1 - _MOST)))
         if np.array_equal(following, kept):

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from .clock import Clock
 from .complexity import complexity, description_length
-from .refit import Fit, refitted
+from .refit import Fit, refitted, relative_error
 from .rounding import round_constants
 from .sampling import evenly
 from .surrogate import Surrogate
 from .symmetry import Reduction
+from .weighted import Rows
 
 __all__ = ["Candidate", "Found", "Problem"]
 
@@ -70,6 +71,8 @@ class Problem:
         Rows to judge by.
     symbols : tuple of sympy.Symbol
         One for each column of X.
+    weights, weights_held : arrays of shape (rows,), optional
+        Of the rows; see `discover`.
     floor : float
         The relative error that the target itself has: a formula this good is as good as can be
         told. 0 if not known, then only a formula that is exact ends the search.
@@ -102,6 +105,8 @@ class Problem:
     amended: Callable[[sympy.Expr], sympy.Expr] = lambda expression: expression
     proposals: tuple[Reduction, ...] = ()
     vocabulary: frozenset[Any] | None = None
+    weights: Array | None = None
+    weights_held: Array | None = None
     watch: Callable[[Problem], None] = lambda problem: None
     networks: list[Surrogate] = field(default_factory=list)
     pool: list[Candidate] = field(default_factory=list)
@@ -112,19 +117,33 @@ class Problem:
     polished: dict[Candidate, Fit] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        rows = evenly(len(self.y), _FIT_ROWS)
-        self._X, self._y = self.X[rows], self.y[rows]
+        self.rows = Rows(self.X, self.y, self.weights)
+        self.held = Rows(self.X_held, self.y_held, self.weights_held)
+        self._few = self.rows.take(evenly(len(self.y), _FIT_ROWS))
 
     def worth(self, fit: Fit) -> float:
         """Return the description length of the rows, those held out too, by a fitted formula."""
-        held = fit.error(self.X_held, self.y_held)
-        counts = len(self.y), len(self.y_held)
+        held = fit.error(*self.held)
+        counts = self.rows.weight, self.held.weight
         squares = (counts[0] * fit.rmse**2 + counts[1] * held**2) / sum(counts)
-        return description_length(float(np.sqrt(squares)), fit.complexity, sum(counts))
+        rows = len(self.y) + len(self.y_held)
+        return description_length(float(np.sqrt(squares)), fit.complexity, rows)
 
     def length(self, candidate: Candidate) -> float:
         """Return the description length by the larger of a candidate's two errors."""
         return description_length(candidate.error, candidate.complexity, len(self.y))
+
+    def network_error(self, network: Surrogate) -> float:
+        """Return a network's relative error on the rows held out."""
+        return relative_error(network.predictions(self.X_held), self.y_held, self.weights_held)
+
+    @property
+    def reached(self) -> float:
+        """The error of the best network of the whole problem."""
+        if self.weights is None:
+            return min(network.rmse for network in self.networks)
+        # Networks are judged on rows that tell; all rows have more noise to their weight.
+        return min(map(self.network_error, self.networks))
 
     def allows(self, fit: Fit) -> bool:
         """Return whether a formula is one that the user allows."""
@@ -156,14 +175,14 @@ class Problem:
         if key in self.seen:
             return np.inf
         self.seen.add(key)
-        fit = refitted(fit, self._X, self._y, robust=self.robust, evaluations=_FIRST_EVALUATIONS)
+        fit = refitted(fit, *self._few, robust=self.robust, evaluations=_FIRST_EVALUATIONS)
         if not fit.rmse < _WORST:
             return fit.rmse
         if fit.rmse < _PROMISING * min((c.rmse for c in self.pool), default=np.inf):
-            fit = refitted(fit, self._X, self._y, robust=self.robust, evaluations=_EVALUATIONS)
+            fit = refitted(fit, *self._few, robust=self.robust, evaluations=_EVALUATIONS)
         if fit.rmse < max(1e-6, 1.5 * self.floor):
-            fit = refitted(fit, self._X, self._y, robust=self.robust)
-            fit = self.rounded(fit, self._X, self._y)
+            fit = refitted(fit, *self._few, robust=self.robust)
+            fit = self.rounded(fit, self._few)
         if not self.allows(fit):
             return np.inf
         self.keep(fit)
@@ -180,11 +199,11 @@ class Problem:
 
     def judged(self, fit: Fit) -> Candidate:
         """Return a fitted formula with its error on the rows held out."""
-        return Candidate(fit, fit.rmse, fit.error(self.X_held, self.y_held), fit.complexity)
+        return Candidate(fit, fit.rmse, fit.error(*self.held), fit.complexity)
 
-    def rounded(self, fit: Fit, X: Array, y: Array) -> Fit:
+    def rounded(self, fit: Fit, rows: Rows) -> Fit:
         """Replace constants of a fit to these rows by nicer numbers, as the user allows."""
-        return round_constants(fit, X, y, integers=self.integers, allowed=self.admissible)
+        return round_constants(fit, *rows, integers=self.integers, allowed=self.admissible)
 
     @property
     def satisfied(self) -> bool:

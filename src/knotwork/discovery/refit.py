@@ -13,6 +13,7 @@ from scipy.optimize import least_squares
 
 from .complexity import complexity
 from .tape import Tape, with_constants
+from .weighted import Rows, by_roots, root_mean_square, spread_of
 
 __all__ = ["EXACT", "Fit", "fit_constants", "refitted", "relative_error", "uncertainty"]
 
@@ -96,9 +97,9 @@ class Fit:
         """Return the formula's values, shape (rows,)."""
         return self.tape.values(X, self.constants)
 
-    def error(self, X: Array, y: Array) -> float:
+    def error(self, X: Array, y: Array, weights: Array | None = None) -> float:
         """Return the root mean square of its errors over the targets' standard deviation."""
-        return relative_error(self.predict(X), y)
+        return relative_error(self.predict(X), y, weights)
 
     def with_exact(self, index: int, number: sympy.Expr) -> Fit:
         """Return the fit with an exact number in place of a constant, errors not yet known."""
@@ -106,10 +107,10 @@ class Fit:
         constants[index], exact[index] = float(number), number
         return Fit(self.tape, constants, tuple(exact), np.inf)
 
-    def rewritten(self, X: Array, y: Array) -> Fit:
+    def rewritten(self, X: Array, y: Array, weights: Array | None = None) -> Fit:
         """Return the fit with its exact numbers put into the formula, which may become shorter."""
         plain = Fit.of(self.expression, self.variables)
-        return replace(plain, rmse=plain.error(X, y))
+        return replace(plain, rmse=plain.error(X, y, weights))
 
 
 def _residuals(tape: Tape, X: Array, y: Array, scale: float, constants: Array) -> Array:
@@ -122,6 +123,7 @@ def fit_constants(
     variables: tuple[sympy.Symbol, ...],
     X: Array,
     y: Array,
+    weights: Array | None = None,
     *,
     robust: bool = False,
     evaluations: int = _EVALUATIONS,
@@ -133,6 +135,8 @@ def fit_constants(
     expression, variables
         The formula, and its symbols in the order of the columns.
     X, y : arrays of shape (rows, columns) and (rows,)
+    weights : array of shape (rows,), optional
+        Of the squared errors.
     robust : bool
         Weigh large errors linearly (soft L1 at the scale of the median error), against outliers.
     evaluations : int
@@ -144,15 +148,21 @@ def fit_constants(
         If the expression cannot be evaluated.
     """
     fit = Fit.of(expression, variables)
-    return refitted(fit, X, y, robust=robust, evaluations=evaluations)
+    return refitted(fit, X, y, weights, robust=robust, evaluations=evaluations)
 
 
 def refitted(
-    fit: Fit, X: Array, y: Array, *, robust: bool = False, evaluations: int = _EVALUATIONS
+    fit: Fit,
+    X: Array,
+    y: Array,
+    weights: Array | None = None,
+    *,
+    robust: bool = False,
+    evaluations: int = _EVALUATIONS,
 ) -> Fit:
     """Fit those constants of a fit that are not exact, from where they are."""
     tape, free = fit.tape, fit.free
-    scale = float(np.std(y)) or 1.0
+    scale = spread_of(y, weights) or 1.0
     if not np.isfinite(fit.predict(X)).all():
         return replace(fit, rmse=np.inf)
     constants = fit.constants
@@ -166,10 +176,11 @@ def refitted(
 
         def jacobian(values: Array) -> Array:
             _, slopes = tape.values_and_jacobian(X, whole(values))
-            return np.nan_to_num(slopes[:, free] / scale, nan=0.0, posinf=1e9, neginf=-1e9)
+            slopes = np.nan_to_num(slopes[:, free] / scale, nan=0.0, posinf=1e9, neginf=-1e9)
+            return by_roots(slopes, weights)
 
         def residuals(values: Array) -> Array:
-            return _residuals(tape, X, y, scale, whole(values))
+            return by_roots(_residuals(tape, X, y, scale, whole(values)), weights)
 
         options: dict[str, Any] = {"method": "lm"}
         if robust:
@@ -188,7 +199,7 @@ def refitted(
         )
         if np.isfinite(solution.x).all() and solution.cost <= _cost(residuals(start), options):
             constants = whole(solution.x)
-    return Fit(tape, constants, fit.exact, relative_error(tape.values(X, constants), y))
+    return Fit(tape, constants, fit.exact, relative_error(tape.values(X, constants), y, weights))
 
 
 def _cost(residuals: Array, options: dict[str, Any]) -> float:
@@ -199,37 +210,41 @@ def _cost(residuals: Array, options: dict[str, Any]) -> float:
     return float(scale**2 * (np.sqrt(1 + squares / scale**2) - 1).sum()) * (1 + 1e-12)
 
 
-def relative_error(predicted: Array, y: Array) -> float:
+def relative_error(predicted: Array, y: Array, weights: Array | None = None) -> float:
     """Return the root mean square of errors over the targets' standard deviation.
 
-    Infinite if a prediction is not finite.
+    Both are weighted where there are weights, of which only the ratios matter. Infinite if a
+    prediction is not finite.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        error = float(np.sqrt(np.mean((predicted - y) ** 2))) / (float(np.std(y)) or 1.0)
+        error = root_mean_square(predicted - y, weights) / (spread_of(y, weights) or 1.0)
     return error if np.isfinite(error) else np.inf
 
 
-def uncertainty(fit: Fit, X: Array, y: Array) -> tuple[Array, Array]:
+def uncertainty(fit: Fit, X: Array, y: Array, weights: Array | None = None) -> tuple[Array, Array]:
     """Return the fitted constants' standard errors and the size of their effect on the output.
 
     Errors follow from the Jacobian J at the solution, s^2 (J'J)^-1 with s^2 the residual variance
-    (Seber and Wild, Nonlinear Regression, 1989, section 2.1.2). A constant that the data cannot
+    (Seber and Wild, Nonlinear Regression, 1989, section 2.1.2). With weights rows of J and
+    residuals are multiplied by their roots, and s^2 is the variance of a row of weight 1: a common
+    factor of all weights changes nothing. A constant that the data cannot
     tell from others has an infinite one.
     """
-    scale = float(np.std(y)) or 1.0
+    scale = spread_of(y, weights) or 1.0
     free = fit.free
     count = int(free.sum())
     if count == 0:
         return np.zeros(0), np.zeros(0)
     values, jacobian = fit.tape.values_and_jacobian(X, fit.constants)
     jacobian = np.nan_to_num(jacobian[:, free], nan=0.0, posinf=0.0, neginf=0.0)
+    jacobian, rest = by_roots(jacobian, weights), by_roots(values - y, weights)
     sizes = np.linalg.norm(jacobian, axis=0)
     safe = np.where(sizes > 0, sizes, 1.0)
     _, singular, directions = np.linalg.svd(jacobian / safe, full_matrices=False)
     seen = singular > _RANK * singular[0] if singular[0] > 0 else np.zeros(len(singular), bool)
-    variance = float(np.sum((values - y) ** 2)) / max(1, len(y) - count)
+    variance = float(np.sum(rest**2)) / max(1, len(y) - count)
     inverse = np.sum((directions[seen] / singular[seen, None]) ** 2, axis=0)
     errors = np.sqrt(variance * inverse) / safe
     unseen = np.sum(directions[~seen] ** 2, axis=0) > 1e-6
     errors[unseen | (sizes == 0)] = np.inf
-    return errors, safe / (scale * np.sqrt(len(y)))
+    return errors, safe / (scale * np.sqrt(Rows(X, y, weights).weight))

@@ -15,6 +15,7 @@ from ..network import KAN
 from .formula import Formula
 from .rows import Prepared
 from .verdict import Verdict
+from .weighted import by_roots, spread_of
 
 __all__ = ["Discovery", "front_table"]
 
@@ -56,7 +57,8 @@ class Discovery:
         ``scale``, m = ``offset`` + ``reach`` n is the target where ``kind`` is "plain"; else the
         target is ``unit`` exp(m) ("logarithm") or ``unit`` sinh(m) ("stretched").
     network_error : float
-        Its error on held-out rows, relative to the target's standard deviation.
+        Its error on held-out rows, relative to the target's standard deviation; both are
+        weighted where the search had weights.
     elapsed : float
         Seconds.
     complete : bool
@@ -113,16 +115,18 @@ class Discovery:
     def largest_errors(self) -> float:
         """The share of the squared error that the 2 % of rows with the largest errors hold.
 
-        Errors of the default choice, over all rows; 0 for fewer than 50 rows and for errors of
-        rounding size. Well above a half, single rows may be wrong: see `robust` of `discover`.
+        Errors of the default choice, over all rows, each times its weight; 0 for fewer than 50
+        rows and for errors of rounding size. Well above a half, single rows may be wrong: see
+        `robust` of `discover`.
         """
-        data = self.data
-        X, y = np.vstack([data.X, data.X_held]), np.concatenate([data.y, data.y_held])
+        scaling, rows = self.data.scaling, self.data.every
+        X, y, weights = rows
         with np.errstate(all="ignore"):
-            rest = self.best.predict(X * data.scaling.inputs) / data.scaling.target - y
-        squares = np.sort(np.nan_to_num(rest**2, nan=0.0, posinf=0.0))[::-1]
+            rest = self.best.predict(X * scaling.inputs) / scaling.target - y
+        squares = by_roots(rest, weights) ** 2
+        squares = np.sort(np.nan_to_num(squares, nan=0.0, posinf=0.0))[::-1]
         few, whole = int(_LARGEST_ERRORS * len(y)), float(squares.sum())
-        if few == 0 or whole <= len(y) * (_ROUNDING_ERROR * float(np.std(y))) ** 2:
+        if few == 0 or whole <= rows.weight * (_ROUNDING_ERROR * spread_of(y, weights)) ** 2:
             return 0.0
         return float(squares[:few].sum()) / whole
 
@@ -155,8 +159,7 @@ class Discovery:
         # The command line draws and describes them several times.
         from ..plotting.curves import Curve
 
-        X = np.vstack([self.data.X, self.data.X_held])
-        y = np.concatenate([self.data.y, self.data.y_held])
+        X, y, _ = self.data.every
         scaling = self.data.scaling
         used = {str(symbol) for symbol in self.best.expression.free_symbols}
         found: list[tuple[float, Curve]] = []
@@ -200,15 +203,16 @@ class Discovery:
         from ..plotting.front import plot_front
 
         scaling = self.data.scaling
-        spread = float(np.std(self.data.y_held)) * scaling.target or 1.0
+        held = self.data.held
+        spread = spread_of(held.y, held.weights) * scaling.target or 1.0
         return plot_front(
             [formula.complexity for formula in self.front],
             [formula.rmse / spread for formula in self.front],
             [formula.train_rmse / spread for formula in self.front],
             str(self.best),
             next(k for k, formula in enumerate(self.front) if formula is self.best),
-            self.data.y_held * scaling.target,
-            self.best.predict(self.data.X_held * scaling.inputs),
+            held.y * scaling.target,
+            self.best.predict(held.X * scaling.inputs),
             self.curves(),
         )
 

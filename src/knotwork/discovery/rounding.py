@@ -12,6 +12,7 @@ from scipy.stats import chi2
 
 from ..symbolic.numbers import nice_numbers
 from .refit import EXACT, Fit, refitted, uncertainty
+from .weighted import Rows
 
 __all__ = ["round_constants"]
 
@@ -30,6 +31,7 @@ def round_constants(
     fit: Fit,
     X: Array,
     y: Array,
+    weights: Array | None = None,
     *,
     integers: bool = False,
     allowed: Callable[[sympy.Expr], bool] | None = None,
@@ -46,20 +48,21 @@ def round_constants(
 
     Parameters
     ----------
-    fit, X, y
+    fit, X, y, weights
         A fitted formula and its data.
     integers : bool
         Try whole numbers only.
     allowed : callable, optional
         What formulas are admissible: one that is will not be turned into one that is not.
     """
+    rows = Rows(X, y, weights)
     reference, accepted = max(fit.rmse, EXACT), 0
     admissible = allowed is None or allowed(fit.expression)
     refused: set[tuple[int, float, float]] = set()
     barred: set[tuple[int, float, float]] = set()
     for _ in range(_MOST):
-        for nicer in _candidates(fit, X, y, refused | barred, integers):
-            trial = refitted(fit.with_exact(nicer.index, nicer.exact), X, y, evaluations=20)
+        for nicer in _candidates(fit, rows, refused | barred, integers):
+            trial = refitted(fit.with_exact(nicer.index, nicer.exact), *rows, evaluations=20)
             # What is lost in log likelihood by this number, and by all made exact so far.
             error = max(trial.rmse, EXACT)
             loss = len(y) * np.log(error / max(fit.rmse, EXACT))
@@ -75,7 +78,7 @@ def round_constants(
             (barred if likely else refused).add(key)
         else:
             break
-    return fit.rewritten(X, y) if accepted else fit
+    return fit.rewritten(*rows) if accepted else fit
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,10 @@ def _key(index: int, old: float, value: float) -> tuple[int, float, float]:
 
 
 def _candidates(
-    fit: Fit, X: Array, y: Array, refused: set[tuple[int, float, float]], integers: bool
+    fit: Fit, rows: Rows, refused: set[tuple[int, float, float]], integers: bool
 ) -> list[_Nicer]:
     """List the numbers to try in place of constants, the likeliest first."""
-    errors, effects = uncertainty(fit, X, y)
+    errors, effects = uncertainty(fit, *rows)
     found: list[_Nicer] = []
     for place, index in enumerate(np.flatnonzero(fit.free).tolist()):
         value = float(fit.constants[index])
@@ -122,7 +125,7 @@ def _candidates(
         error = max(errors[place], _EXACT_EFFECT / effects[place])
         # A constant is worth its place if it saves half the logarithm of the number of rows
         # (Schwarz, Estimating the dimension of a model, Annals of Statistics 1978).
-        dispensable = 0.5 * np.log(len(y))
+        dispensable = 0.5 * np.log(len(rows.y))
         if 0.5 * (value / error) ** 2 <= dispensable:
             found.append(_Nicer(index, 0.0, sympy.Integer(0), dispensable, 1e3))
         room = float(np.log(1 / (error * np.sqrt(2 * np.pi)))) - _ODDS

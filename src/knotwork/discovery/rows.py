@@ -10,8 +10,10 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
+from ..data.accept import row_weights
 from ..data.matrices import read_matrix
 from .formula import Scaling
+from .weighted import Rows, relative_weights
 
 __all__ = ["FEWEST_ROWS", "Prepared", "prepare", "read_columns"]
 
@@ -40,24 +42,46 @@ class Prepared:
     scaling: Scaling
     symbols: tuple[sympy.Symbol, ...]
     constant: tuple[int, ...]
+    weights: Array | None = None
+    weights_held: Array | None = None
+
+    @property
+    def train(self) -> Rows:
+        """The rows to fit to."""
+        return Rows(self.X, self.y, self.weights)
+
+    @property
+    def held(self) -> Rows:
+        """The rows held out."""
+        return Rows(self.X_held, self.y_held, self.weights_held)
+
+    @property
+    def every(self) -> Rows:
+        """All rows, those held out last."""
+        return self.train.followed_by(self.held)
 
 
-def read_columns(X: Any, y: Any, names: Sequence[str] | None) -> tuple[Array, Array, list[str]]:
-    """Read and check inputs and targets.
+def read_columns(
+    X: Any, y: Any, names: Sequence[str] | None, weights: Any = None
+) -> tuple[Array, Array, Array | None, list[str]]:
+    """Read and check inputs, targets and weights; leave out rows of weight 0.
 
     Returns
     -------
     X : array of shape (rows, inputs)
     y : array of shape (rows, targets)
+    weights : array of shape (rows,) or None
+        Above 0, with a mean of 1; None if all are equal.
     names : list of str
         Those given, those of a frame's columns, or x_1, x_2 and so on.
 
     Raises
     ------
     TypeError, ValueError
-        If values are not finite real numbers, shapes do not match, there are too few different
-        rows, names do not match the columns, a target or every input is constant, or a column
-        holds denormal numbers only.
+        If values are not finite real numbers (other than in rows of weight 0), weights are
+        negative or all 0, shapes do not match, there are too few different rows, names do not
+        match the columns, a target or every input is constant, or a column holds denormal numbers
+        only.
     """
     inputs, targets = read_matrix(X, "X"), read_matrix(y, "y")
     X_values = inputs.values.double().numpy()
@@ -76,17 +100,25 @@ def read_columns(X: Any, y: Any, names: Sequence[str] | None) -> tuple[Array, Ar
         raise ValueError(
             f"X and y must have equally many rows; got {len(X_values)} and {len(y_values)}."
         )
-    if len(X_values) < FEWEST_ROWS:
+    heavy = None
+    if weights is not None:
+        heavy = row_weights(read_matrix(weights, "weights"), inputs).numpy()
+    places = np.arange(len(X_values)) if heavy is None else np.flatnonzero(heavy)
+    if len(places) < FEWEST_ROWS:
+        counting = "rows" if heavy is None else "rows with a weight above 0"
         raise ValueError(
-            f"a search needs at least {FEWEST_ROWS} rows; got {len(X_values)}. Add rows."
+            f"a search needs at least {FEWEST_ROWS} {counting}; got {len(places)}. Add rows."
         )
+    if heavy is not None:
+        X_values, y_values = X_values[places], y_values[places]
+        heavy = relative_weights(heavy[places])
     for values, argument in ((X_values, "X"), (y_values, "y")):
         bad = np.argwhere(~np.isfinite(values))
         if len(bad):
             row, column = bad[0]
             raise ValueError(
-                f"{argument} must be finite; row {row}, column {column} is {values[row, column]}. "
-                "Leave out or fill in such rows."
+                f"{argument} must be finite; row {places[row]}, column {column} is "
+                f"{values[row, column]}. Leave out or fill in such rows."
             )
     chosen = list(names) if names is not None else list(inputs.names or ())
     if not chosen:
@@ -99,7 +131,7 @@ def read_columns(X: Any, y: Any, names: Sequence[str] | None) -> tuple[Array, Ar
     if len(set(chosen)) != len(chosen):
         raise ValueError(f"names must differ; got {chosen}.")
     _check_variety(X_values, y_values, chosen)
-    return X_values, y_values, chosen
+    return X_values, y_values, heavy, chosen
 
 
 def _check_variety(X: Array, y: Array, names: Sequence[str]) -> None:
@@ -136,7 +168,9 @@ def _different_rows(X: Array) -> int:
     return len(found)
 
 
-def prepare(X: Array, y: Array, names: Sequence[str], seed: int) -> Prepared:
+def prepare(
+    X: Array, y: Array, names: Sequence[str], seed: int, weights: Array | None = None
+) -> Prepared:
     """Scale, order and divide the rows of one target.
 
     Parameters
@@ -146,10 +180,12 @@ def prepare(X: Array, y: Array, names: Sequence[str], seed: int) -> Prepared:
     seed : int
         Chooses which rows are held out. Rows are sorted first, so that the choice goes with their
         values and not with the order in which they came.
+    weights : array of shape (rows,), optional
+        Of the rows. Which ones are held out does not depend on them.
     """
     scaling = Scaling(np.array([_unit(X[:, k]) for k in range(X.shape[1])]), _unit(y))
     inputs, targets = X / scaling.inputs, y / scaling.target
-    order = _ordered(inputs, targets)
+    order = _ordered(inputs, targets, weights)
     inputs, targets = inputs[order], targets[order]
     shuffled = _shuffled(inputs, targets, np.random.default_rng([seed, 20_261_124]))
     count = min(max(2, round(_HELD_OUT * len(y))), _MOST_HELD_OUT)
@@ -161,13 +197,27 @@ def prepare(X: Array, y: Array, names: Sequence[str], seed: int) -> Prepared:
         for k, name in enumerate(names)
     )
     constant = tuple(np.flatnonzero(np.ptp(inputs, axis=0) == 0).tolist())
+    rows = Rows(inputs, targets, None if weights is None else weights[order])
+    first, second = rows.take(train), rows.take(held)
     return Prepared(
-        inputs[train], targets[train], inputs[held], targets[held], scaling, symbols, constant
+        first.X,
+        first.y,
+        second.X,
+        second.y,
+        scaling,
+        symbols,
+        constant,
+        first.weights,
+        second.weights,
     )
 
 
-def _ordered(X: Array, y: Array) -> NDArray[np.intp]:
+def _ordered(X: Array, y: Array, weights: Array | None) -> NDArray[np.intp]:
     """Return an order that goes with the rows' values: by size, of many by a hash of their bits."""
+    if weights is not None:
+        # Equal rows of different weights come in the order of these.
+        light = np.argsort(weights, kind="stable")
+        return light[_ordered(X[light], y[light], None)]
     if len(y) <= _SORTED:
         return np.lexsort((y, *X.T[::-1]))
     mixed = np.zeros(len(y), dtype=np.uint64)

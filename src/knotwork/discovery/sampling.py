@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .weighted import median_of
+
 __all__ = ["MEDIAN_TO_DEVIATION", "evenly", "robust_spread"]
 
 # A normal distribution's standard deviation is so many times its median absolute deviation.
@@ -16,6 +18,7 @@ def evenly(count: int, most: int) -> NDArray[np.int64]:
     return np.linspace(0, count - 1, min(count, most)).astype(int)
 
 
-def robust_spread(values: NDArray[np.float64]) -> float:
+def robust_spread(values: NDArray[np.float64], weights: NDArray[np.float64] | None = None) -> float:
     """Return a standard deviation from the median absolute one; 1 if that is 0."""
-    return MEDIAN_TO_DEVIATION * float(np.median(np.abs(values - np.median(values)))) or 1.0
+    deviations = np.abs(values - median_of(values, weights))
+    return MEDIAN_TO_DEVIATION * median_of(deviations, weights) or 1.0

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from .sampling import evenly
+from .weighted import by_roots
 
 __all__ = ["screened"]
 
@@ -21,7 +22,13 @@ _LEVEL = 1e-3
 _KNOTS = 5
 
 
-def screened(X: Array, y: Array, left_out: Sequence[int], needed: Sequence[int] = ()) -> list[int]:
+def screened(
+    X: Array,
+    y: Array,
+    left_out: Sequence[int],
+    needed: Sequence[int] = (),
+    weights: Array | None = None,
+) -> list[int]:
     """List the columns worth searching: all that may be if they are few, else those that show.
 
     A column shows if smooth functions of it explain a part of y, of its rank, or of the size of
@@ -36,12 +43,15 @@ def screened(X: Array, y: Array, left_out: Sequence[int], needed: Sequence[int] 
         Columns that do not vary, or that the user rules out.
     needed : sequence of int
         Columns to keep in any case.
+    weights : array of shape (rows,), optional
+        Of the rows.
     """
     candidates = [k for k in range(X.shape[1]) if k not in set(left_out)]
     if len(candidates) <= _FEW:
         return candidates
     rows = evenly(len(y), 4000)
     y = y[rows]
+    weights = None if weights is None else weights[rows]
     ranks = stats.rankdata(y) / len(y)
     features = {k: _smooth(X[rows, k]) for k in candidates}
     chosen = list(needed)
@@ -50,10 +60,10 @@ def screened(X: Array, y: Array, left_out: Sequence[int], needed: Sequence[int] 
         known = np.column_stack(
             [np.ones(len(y)), *(features[k] for k in chosen), *_products(features, chosen)]
         )
-        targets = [_without(known, y), _without(known, ranks)]
-        targets.append(_without(known, np.abs(targets[1])))
+        targets = [_without(known, y, weights), _without(known, ranks, weights)]
+        targets.append(_without(known, np.abs(targets[1]), weights))
         tests = {
-            k: min(_f_test(features[k], target, known.shape[1]) for target in targets)
+            k: min(_f_test(features[k], target, known.shape[1], weights) for target in targets)
             for k in candidates
             if k not in chosen
         }
@@ -80,15 +90,17 @@ def _products(features: dict[int, Array], chosen: list[int]) -> list[Array]:
     ]
 
 
-def _without(known: Array, target: Array) -> Array:
-    return target - known @ np.linalg.lstsq(known, target, rcond=None)[0]
+def _without(known: Array, target: Array, weights: Array | None) -> Array:
+    system, right = by_roots(known, weights), by_roots(target, weights)
+    return target - known @ np.linalg.lstsq(system, right, rcond=None)[0]
 
 
-def _f_test(features: Array, target: Array, used: int) -> float:
+def _f_test(features: Array, target: Array, used: int, weights: Array | None) -> float:
     """Return the p-value that the features explain nothing of the target."""
-    centred = features - features.mean(0)
-    total = float(target @ target)
-    rest = _without(centred, target)
+    centred = features - np.average(features, axis=0, weights=weights)
+    whole = by_roots(target, weights)
+    total = float(whole @ whole)
+    rest = by_roots(_without(centred, target, weights), weights)
     left = float(rest @ rest)
     degrees = len(target) - used - centred.shape[1]
     if degrees < 2 or total <= 0:

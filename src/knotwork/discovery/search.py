@@ -22,6 +22,7 @@ from .tape import Tape, with_constants
 from .task import Settings, Task
 from .univariate import univariate_candidates
 from .varying import varying_candidates
+from .weighted import Rows, median_of, spread_of
 
 __all__ = ["solve"]
 
@@ -95,12 +96,11 @@ def _explain_rest(problem: Problem, settings: Settings) -> None:
             key = f"rest of {formula}"
             if key in problem.visited:
                 continue
-            rest = problem.y - Tape(formula, problem.symbols).values(problem.X)
-            task = Task(
-                problem.symbols,
-                problem.X,
-                rest,
-                lambda expression, formula=formula: formula + expression,
+            whole = Task.whole(problem)
+            task = replace(
+                whole,
+                y=whole.y - whole.values(formula),
+                lift=lambda expression, formula=formula: formula + expression,
                 depth=_DEEPEST - 3,
             )
             _solve(task, problem, settings)
@@ -126,7 +126,7 @@ def _solve(task: Task, problem: Problem, settings: Settings) -> None:
         return
     count = len(task.symbols)
     if count == 0:
-        problem.offer(task.lift(sympy.Float(float(np.median(task.y)), 17)))
+        problem.offer(task.lift(sympy.Float(median_of(task.y, task.weights), 17)))
         return
     if count == 1:
         _one_variable(task, problem, settings)
@@ -196,7 +196,7 @@ def _solve_logarithm(
         return task.lift(surrogate.sign * sympy.exp(expression))
 
     logarithms, depth = np.log(np.abs(task.y)), task.depth + 1
-    inner = Task(task.symbols, task.X, logarithms, lift, task.error, depth=depth, logarithm=True)
+    inner = replace(task, y=logarithms, lift=lift, rmse=1.0, depth=depth, logarithm=True)
     problem.surrogates[inner.name] = [surrogate.of_logarithm()]
     _solve(inner, problem, settings)
 
@@ -205,7 +205,7 @@ def _stop_at_noise(problem: Problem, parts: float) -> None:
     """End the search with a short formula as good as any network that leaves only noise."""
     if not problem.pool or not problem.networks or problem.floor > 0:
         return
-    reached, inputs = min(s.rmse for s in problem.networks), len(problem.symbols)
+    reached, inputs = problem.reached, len(problem.symbols)
     best = min(problem.pool, key=problem.length)
     if best.held_out > _AS_GOOD * reached or best.complexity > _UNROUNDED * parts * inputs:
         return
@@ -214,7 +214,7 @@ def _stop_at_noise(problem: Problem, parts: float) -> None:
     if form in problem.doubted:
         return
     problem.doubted.add(form)
-    fit = problem.rounded(best.fit, problem.X, problem.y)
+    fit = problem.rounded(best.fit, problem.rows)
     if fit.complexity > parts * inputs + _BARE:
         return
     if predictable_share(problem, fit.expression, problem.clock) < _NOISE:
@@ -231,6 +231,7 @@ def _surrogates(
         problem.surrogates[key] = fit_surrogate(
             task.X,
             task.y,
+            task.weights,
             starts=settings.starts,
             seed=settings.seed,
             clock=problem.clock,
@@ -246,7 +247,7 @@ def _additive(task: Task, problem: Problem, settings: Settings, hopeless: float)
     if key in problem.visited:
         return
     for expression in additive_candidates(
-        task.symbols, task.X, task.y, settings.functions, hopeless
+        task.symbols, Rows(task.X, task.y, task.weights), settings.functions, hopeless
     ):
         problem.offer(task.lift(expression))
     problem.visited.add(key)
@@ -258,18 +259,18 @@ def _varying(task: Task, problem: Problem, settings: Settings) -> None:
         return
     worthwhile = max(_BEHIND * task.rmse, 1e-3)
     for expression in varying_candidates(
-        task.symbols, task.X, task.y, settings.functions, worthwhile
+        task.symbols, Rows(task.X, task.y, task.weights), settings.functions, worthwhile
     ):
         problem.offer(task.lift(expression))
     problem.visited.add(key)
 
 
 def _one_variable(task: Task, problem: Problem, settings: Settings) -> None:
-    x, y = task.X[:, 0], task.y
+    x, y, weights = task.X[:, 0], task.y, task.weights
     key = f"{settings.thorough} {task.name}"
     if key in problem.visited:
         return
-    if _roughness(x, y) > 4 * task.error + 1e-3:
+    if _roughness(x, y, weights) > 4 * task.error + 1e-3:
         return
     symbol = task.symbols[0]
     arguments: list[tuple[sympy.Expr, Array]] = [(symbol, x)]
@@ -278,7 +279,9 @@ def _one_variable(task: Task, problem: Problem, settings: Settings) -> None:
     exact_sums(task, problem, settings)
     for powers in (False, True) if settings.thorough else (False,):
         for argument, values in arguments:
-            found = univariate_candidates(argument, values, y, settings.functions, powers=powers)
+            found = univariate_candidates(
+                argument, values, y, settings.functions, powers=powers, weights=weights
+            )
             for _, expression in found:
                 problem.offer(task.lift(expression))
             if problem.satisfied:
@@ -290,17 +293,21 @@ def _one_variable(task: Task, problem: Problem, settings: Settings) -> None:
     problem.visited.add(key)
 
 
-def _roughness(x: Array, y: Array) -> float:
+def _roughness(x: Array, y: Array, weights: Array | None) -> float:
     """Return how far y is from a smooth function of x, by its second differences."""
     order = np.argsort(x, kind="stable")
+    order = order[np.concatenate([[True], np.diff(x[order]) > 0])]
     x, y = x[order], y[order]
-    keep = np.concatenate([[True], np.diff(x) > 0])
-    x, y = x[keep], y[keep]
     if len(x) < 10:
         return 0.0
     share = (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
     defect = y[1:-1] - (1 - share) * y[:-2] - share * y[2:]
-    return float(np.median(np.abs(defect))) / (float(np.std(y)) or 1.0)
+    lightest = None
+    if weights is not None:
+        weights = weights[order]
+        # Of three rows the least sure one decides.
+        lightest = np.minimum(weights[1:-1], np.minimum(weights[2:], weights[:-2]))
+    return median_of(np.abs(defect), lightest) / (spread_of(y, weights) or 1.0)
 
 
 def _reductions(task: Task, surrogate: Surrogate) -> list[Reduction]:
@@ -350,7 +357,9 @@ def _reduced(task: Task, reduction: Reduction) -> Task | None:
         inner = expression.xreplace(back)
         return task.lift(reduction.prefactor * inner + reduction.shift)
 
-    return Task(symbols, columns, y, lift, task.error, task.rmse, task.depth + 1)
+    weights = None if task.weights is None else task.weights[usable]
+    depth = task.depth + 1
+    return Task(symbols, columns, y, lift, task.error, task.rmse, depth, weights=weights)
 
 
 def _divide(task: Task, surrogate: Surrogate, problem: Problem, settings: Settings) -> None:

@@ -75,8 +75,8 @@ class SearchState:
     def of(cls, path: str | os.PathLike[str], problem: Problem, options: Any) -> SearchState:
         """Return the state's place for a problem with its options."""
         digest = hashlib.sha256()
-        for array in (problem.X, problem.y, problem.X_held, problem.y_held):
-            digest.update(array.tobytes())
+        for array in (*problem.rows, *problem.held):
+            digest.update(b"" if array is None else array.tobytes())
         digest.update(repr([[s.name for s in problem.symbols], options]).encode())
         return cls(Path(path), digest.hexdigest())
 
@@ -168,7 +168,7 @@ class SearchState:
             expression: Any = from_data(data).xreplace(symbols)
             if expression.free_symbols <= set(problem.symbols):
                 fit = Fit.of(expression, problem.symbols)
-                problem.keep(replace(fit, rmse=fit.error(problem.X, problem.y)))
+                problem.keep(replace(fit, rmse=fit.error(*problem.rows)))
 
     @staticmethod
     def exact(problem: Problem) -> bool:

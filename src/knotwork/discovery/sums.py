@@ -16,6 +16,7 @@ from .sampling import MEDIAN_TO_DEVIATION, evenly, robust_spread
 from .task import Settings, Task
 from .terms import Terms, select_terms
 from .transforms import Transform, usable_transforms
+from .weighted import Rows, by_roots, median_of, root_mean_square, spread_of
 
 __all__ = ["exact_sums", "near_sums", "rich_sums"]
 
@@ -39,43 +40,53 @@ _WORTHWHILE = 0.05
 
 @dataclass(frozen=True)
 class _Place:
-    """A dictionary and a transformed target."""
+    """A dictionary and a transformed target, their rows times the roots of their weights."""
 
     dictionary: Dictionary
     transform: Transform
     target: Array
+    weights: Array | None
+
+    def predicted(self, target: Array, y: Array) -> Array:
+        """Return y for values of the target, rows times roots of weights too."""
+        if self.weights is not None:
+            target = target / np.sqrt(self.weights)
+        return self.transform.numeric(target, y)
 
     def left(self, y: Array) -> tuple[float, float]:
         """Return what the span leaves of y: root mean square and median, beside y's spread."""
-        values = self.transform.numeric(self.dictionary.projected(self.target), y)
+        values = self.predicted(self.dictionary.projected(self.target), y)
         miss = np.nan_to_num(np.abs(values - y), nan=np.inf)
         share = np.sqrt(self.dictionary.freedom)
-        spread = float(np.std(y)) or 1.0
-        typical = robust_spread(y)
+        spread = spread_of(y, self.weights) or 1.0
+        typical = robust_spread(y, self.weights)
         return (
-            float(np.sqrt(np.mean(miss**2))) / spread / share,
-            MEDIAN_TO_DEVIATION * float(np.median(miss)) / typical / share,
+            root_mean_square(miss, self.weights) / spread / share,
+            MEDIAN_TO_DEVIATION * median_of(miss, self.weights) / typical / share,
         )
 
 
-def _rows(task: Task) -> tuple[Array, Array]:
-    rows = evenly(len(task.y), _ROWS)
-    return task.X[rows], task.y[rows]
+def _rows(task: Task) -> Rows:
+    return Rows(task.X, task.y, task.weights).take(evenly(len(task.y), _ROWS))
 
 
 def _places(task: Task, problem: Problem, settings: Settings, *, telling: bool) -> Iterator[_Place]:
     """List dictionaries from small to large with all targets, those that tell or the others."""
-    X, y = _rows(task)
+    X, y, weights = _rows(task)
     count = len(task.symbols)
     transforms = [(t, t.apply(y)) for t in usable_transforms(y, settings.names)]
+
+    def place(dictionary: Dictionary, transform: Transform, target: Array) -> _Place:
+        return _Place(dictionary, transform, by_roots(target, weights), weights)
+
     for rich in _LEVELS.get(count, (0,)):
         problem.clock.check()
-        plain = Dictionary.of(task.symbols, X, rich=rich, allowed=settings.names)
+        plain = Dictionary.of(task.symbols, X, rich=rich, allowed=settings.names).weighed(weights)
         if telling and not plain.telling:
             # Its simplest columns, as many as can be told apart.
             simplest = plain.simplest()
             for transform, target in transforms:
-                yield _Place(simplest, transform, target)
+                yield place(simplest, transform, target)
             return
         divided = rich <= _RICHEST_QUOTIENTS.get(count, -1)
         for transform, target in transforms:
@@ -84,7 +95,7 @@ def _places(task: Task, problem: Problem, settings: Settings, *, telling: bool) 
                 choices.append(plain.with_quotients(target))
             for dictionary in choices:
                 if dictionary.telling == telling:
-                    yield _Place(dictionary, transform, target)
+                    yield place(dictionary, transform, target)
 
 
 def exact_sums(task: Task, problem: Problem, settings: Settings) -> None:
@@ -92,7 +103,7 @@ def exact_sums(task: Task, problem: Problem, settings: Settings) -> None:
     key = f"exact sums {task.name}"
     if key in problem.visited:
         return
-    y = _rows(task)[1]
+    y = _rows(task).y
     for place in _places(task, problem, settings, telling=True):
         limit = max(_EXACT, 2 * problem.floor)
         if place.left(y)[0] < limit:
@@ -109,7 +120,7 @@ def near_sums(task: Task, problem: Problem, settings: Settings) -> None:
     key = f"near sums {task.name}"
     if key in problem.visited:
         return
-    y = _rows(task)[1]
+    _, y, weights = _rows(task)
     richest: dict[tuple[str, bool], _Place] = {}
     for place in _places(task, problem, settings, telling=True):
         richest[place.transform.name, bool(place.dictionary.below.any())] = place
@@ -122,7 +133,7 @@ def near_sums(task: Task, problem: Problem, settings: Settings) -> None:
         for terms in select_terms(
             place.dictionary, place.target, most=_SHORT, beam=_BEAM, exhaust=False
         ):
-            error = relative_error(place.transform.numeric(terms.values, y), y)
+            error = relative_error(place.predicted(terms.values, y), y, weights)
             length = description_length(error, complexity(terms.expression), len(y))
             if np.isfinite(length):
                 found.append((length, len(found), place, terms))
@@ -144,7 +155,7 @@ def rich_sums(task: Task, problem: Problem, settings: Settings) -> None:
 def _offer(place: _Place, task: Task, problem: Problem, limit: float) -> None:
     """Offer sums that leave no more than the limit."""
     problem.clock.check()
-    y = _rows(task)[1]
+    y = _rows(task).y
     plain = place.transform.name == "y"
     # A target that is known to so much only needs no better sum.
     floor = max(1e-11, 0.8 * problem.floor) if plain else 1e-11

@@ -20,6 +20,7 @@ from ..network import KAN
 from ..training.polish import polish
 from .clock import Clock, OutOfTime
 from .sampling import evenly, robust_spread
+from .weighted import Rows, mean_of, median_of, root_mean_square, spread_of
 from .workers import in_workers
 
 __all__ = ["Surrogate", "fit_surrogate"]
@@ -112,6 +113,7 @@ class Surrogate:
 def fit_surrogate(
     X: Array,
     y: Array,
+    weights: Array | None = None,
     *,
     starts: int = 2,
     seed: int = 0,
@@ -131,6 +133,8 @@ def fit_surrogate(
     Parameters
     ----------
     X, y : arrays of shape (rows, inputs) and (rows,)
+    weights : array of shape (rows,), optional
+        Of the rows, in the fit and in what is said of errors.
     starts : int
         Random starts for each.
     seed : int
@@ -154,8 +158,8 @@ def fit_surrogate(
     OutOfTime
         If the clock runs out, unless unfinished networks are wanted.
     """
-    rows = evenly(len(y), _ROWS)
-    few, y = X[rows], y[rows]
+    rows = Rows(X, y, weights).take(evenly(len(y), _ROWS))
+    y = rows.y
     held_out = np.arange(len(y)) % _HELD_OUT == _HELD_OUT - 1
     best: dict[Kind, Surrogate] = {}
     kinds: list[Kind] = ["plain"]
@@ -168,8 +172,7 @@ def fit_surrogate(
             kind for kind in kinds if kind not in best or best[kind].error >= good
         ]
         settings: list[tuple[Any, ...]] = [
-            (few, y, held_out, kind, seed + start, clock.left, hidden, unfinished)
-            for kind in wanted
+            (rows, held_out, kind, seed + start, clock.left, hidden, unfinished) for kind in wanted
         ]
         # Worker processes take seconds to start: not for searches that may be over by then.
         if n_jobs in (None, 1) or clock.elapsed < _PATIENCE or len(wanted) < 2:
@@ -187,8 +190,7 @@ def fit_surrogate(
 
 
 def _fit_one(
-    X: Array,
-    y: Array,
+    rows: Rows,
     held_out: NDArray[np.bool_],
     kind: Kind,
     seed: int,
@@ -198,6 +200,7 @@ def _fit_one(
 ) -> Surrogate | None:
     """Fit one network; None if the seconds were not enough and it must be finished."""
     clock = Clock(seconds)
+    X, y, weights = rows
     unit = _typical(y)
     target = y
     if kind == "logarithm":
@@ -206,7 +209,7 @@ def _fit_one(
         target = np.arcsinh(y / unit)
     centre, scale = X.mean(0), X.std(0)
     scale[scale == 0] = 1.0
-    offset, spread = float(target.mean()), float(target.std()) or 1.0
+    offset, spread = mean_of(target, weights), spread_of(target, weights) or 1.0
     inputs = torch.from_numpy((X - centre) / scale)
     targets = torch.from_numpy((target - offset) / spread)[:, None]
     train = torch.from_numpy(~held_out)
@@ -215,7 +218,8 @@ def _fit_one(
     while len(hidden) > 1 and 7 * (X.shape[1] * hidden[0] + hidden[0] * hidden[1]) > count:
         hidden = (max(1, hidden[0] - 1), *hidden[1:]) if hidden[0] > 2 else hidden[1:]
     model = KAN([X.shape[1], *hidden, 1], grid=_GRID if count > 200 else 2, seed=seed)
-    samples = Samples(inputs[train], targets[train])
+    heavy = None if weights is None else torch.from_numpy(weights)[train]
+    samples = Samples(inputs[train], targets[train], heavy)
     with one_thread():
         model.restart(samples.inputs, seed)
         for _ in range(0, _STEPS, _SLICE):
@@ -231,10 +235,11 @@ def _fit_one(
         values = _exponential(values, float(np.sign(y[0])))
     elif kind == "stretched":
         values = _unstretched(values, unit)
+    held = None if weights is None else weights[held_out]
     with np.errstate(over="ignore"):
-        rmse = float(np.sqrt(np.mean((values - y[held_out]) ** 2))) / (float(y.std()) or 1.0)
+        rmse = root_mean_square(values - y[held_out], held) / (spread_of(y, weights) or 1.0)
     standard = targets[:, 0].numpy()
-    error = float(np.median(np.abs(errors))) / robust_spread(standard)
+    error = median_of(np.abs(errors), held) / robust_spread(standard, weights)
     return Surrogate(
         model,
         kind,
@@ -244,7 +249,7 @@ def _fit_one(
         scale,
         offset,
         reach=spread,
-        spread=robust_spread(y) if kind == "stretched" else spread,
+        spread=robust_spread(y, weights) if kind == "stretched" else spread,
         unit=unit,
         sign=float(np.sign(y[0])),
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..functions import SymbolicFunction
 from .problem import Problem
 from .tape import Tape
+from .weighted import telling_rows
 
 __all__ = ["Settings", "Task"]
 
@@ -67,6 +68,9 @@ class Task:
     depth : int
     logarithm : bool
         Whether the target is the logarithm of that of the task it came from.
+    weights : array of shape (rows,), optional
+        Of the rows, those of the problem whatever the target was turned into: what is proposed
+        for a task is judged on the problem.
     """
 
     symbols: tuple[sympy.Symbol, ...]
@@ -77,11 +81,13 @@ class Task:
     rmse: float = 1.0
     depth: int = 0
     logarithm: bool = False
+    weights: Array | None = None
 
     @classmethod
     def whole(cls, problem: Problem) -> Task:
-        """Return the task that is the problem itself."""
-        return cls(problem.symbols, problem.X, problem.y, lambda expression: expression)
+        """Return the task that is the problem itself, on the rows that tell something."""
+        X, y, weights = telling_rows(problem.rows)
+        return cls(problem.symbols, X, y, lambda expression: expression, weights=weights)
 
     @cached_property
     def name(self) -> str:

@@ -13,6 +13,7 @@ from ..functions import SymbolicFunction
 from ..symbolic.edge_fit import EdgeFit, fit_edges
 from .sampling import evenly
 from .transforms import Transform, usable_transforms
+from .weighted import root_mean_square, spread_of
 
 __all__ = ["edge_expression", "univariate_candidates"]
 
@@ -41,6 +42,7 @@ def univariate_candidates(
     *,
     kept: int = 6,
     powers: bool = True,
+    weights: Array | None = None,
 ) -> list[tuple[float, sympy.Expr]]:
     """Return formulas of one variable with their errors, the most promising first.
 
@@ -57,6 +59,8 @@ def univariate_candidates(
         How many to return.
     powers : bool
         Whether to try exponents other than 0.
+    weights : array of shape (rows,), optional
+        Of the rows, for every transform the same.
 
     Returns
     -------
@@ -67,7 +71,8 @@ def univariate_candidates(
     order = np.argsort(x, kind="stable")
     rows = order[evenly(len(x), _SAMPLES)]
     x, y = x[rows], y[rows]
-    spread = float(np.std(y)) or 1.0
+    weights = None if weights is None else weights[rows]
+    spread = spread_of(y, weights) or 1.0
     positive = bool((x > 0).all())
     settings: list[tuple[float, Transform, Array]] = []
     targets: list[Array] = []
@@ -81,13 +86,16 @@ def univariate_candidates(
             settings.append((q, transform, scaled))
             targets.append(transform.apply(scaled))
     fits = fit_edges(
-        torch.tensor(np.array([x] * len(targets))), torch.tensor(np.array(targets)), functions
+        torch.tensor(np.array([x] * len(targets))),
+        torch.tensor(np.array(targets)),
+        functions,
+        None if weights is None else torch.tensor(np.array([weights] * len(targets))),
     )
     found: list[tuple[float, float, EdgeFit, Transform, Array, float]] = []
     for (q, transform, scaled), ranking in zip(settings, fits, strict=True):
         for fit in ranking[:4]:
             values = transform.numeric(fit(torch.tensor(x)).numpy(), scaled) / x**q
-            error = float(np.sqrt(np.mean((values - y) ** 2))) / spread
+            error = root_mean_square(values - y, weights) / spread
             if not np.isfinite(error):
                 continue
             cost = fit.function.cost + fit.function.free_a + fit.function.free_b

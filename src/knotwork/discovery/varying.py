@@ -19,6 +19,7 @@ from .additive import likeliest_first, spline_basis
 from .dictionary import Dictionary
 from .sampling import evenly
 from .univariate import univariate_candidates
+from .weighted import Rows, by_roots, spread_of
 
 __all__ = ["varying_candidates"]
 
@@ -68,8 +69,7 @@ class _Support:
 
 def varying_candidates(
     symbols: Sequence[sympy.Symbol],
-    X: Array,
-    y: Array,
+    rows: Rows,
     functions: Sequence[SymbolicFunction],
     worthwhile: float,
 ) -> Iterator[sympy.Expr]:
@@ -79,13 +79,13 @@ def varying_candidates(
     ----------
     symbols
         Names of the columns, two at the least.
-    X, y : arrays of shape (rows, inputs) and (rows,)
+    rows : Rows
     functions : sequence of SymbolicFunction
     worthwhile : float
         Models that leave more of the target's spread than this are not followed; at most 0.03.
     """
-    rows = evenly(len(y), _ROWS)
-    inputs, y = X[rows], y[rows]
+    few = rows.take(evenly(len(rows.y), _ROWS))
+    inputs = few.X
     allowed = frozenset(function.name for function in functions)
     for place, symbol in enumerate(symbols):
         others = [k for k in range(len(symbols)) if k != place]
@@ -96,15 +96,19 @@ def varying_candidates(
             allowed=allowed,
         )
         basis = spline_basis(inputs[:, place], _INTERVALS)
-        for support in _supports(dictionary, basis, y, min(worthwhile, _WORTHWHILE)):
-            yield from _snapped(symbol, inputs[:, place], basis, y, dictionary, support, functions)
+        for support in _supports(dictionary, basis, few, min(worthwhile, _WORTHWHILE)):
+            yield from _snapped(symbol, place, basis, few, dictionary, support, functions)
 
 
-def _supports(dictionary: Dictionary, basis: Array, y: Array, worthwhile: float) -> list[_Support]:
+def _supports(
+    dictionary: Dictionary, basis: Array, rows: Rows, worthwhile: float
+) -> list[_Support]:
     """Return the few sets of terms that explain the target best, given how many they are."""
     count = min(dictionary.values.shape[1], _MOST_COLUMNS)
     columns = dictionary.values[:, :count] / np.linalg.norm(dictionary.values[:, :count], axis=0)
-    spread = float(np.std(y)) or 1.0
+    # In units of what is left: errors times the roots of weights.
+    spread = (spread_of(rows.y, rows.weights) or 1.0) * np.sqrt(rows.weight / len(rows.y))
+    basis, y = by_roots(basis, rows.weights), by_roots(rows.y, rows.weights)
     groups = [np.linalg.qr(basis * columns[:, [j]])[0] for j in range(count)]
     found: list[tuple[float, _Support]] = []
     beam = [_Support((), np.zeros((len(y), 0)), y)]
@@ -129,30 +133,31 @@ def _supports(dictionary: Dictionary, basis: Array, y: Array, worthwhile: float)
     return [support for _, support in sorted(found, key=lambda entry: entry[0])[:_SUPPORTS]]
 
 
-def _coefficients(columns: Array, basis: Array, y: Array) -> Array:
+def _coefficients(columns: Array, basis: Array, rows: Rows) -> Array:
     """Return the values of the terms' coefficients at the rows, shape (rows, terms)."""
     width, count = basis.shape[1], columns.shape[1]
     matrix = np.hstack([basis * columns[:, [j]] for j in range(count)])
+    matrix = by_roots(matrix, rows.weights)
     # A trace of ridge: functions of others can be as good as constant over an interval.
     scale = 1e-9 * np.linalg.norm(matrix, axis=0).max()
     system = np.vstack([matrix, scale * np.eye(matrix.shape[1])])
-    target = np.concatenate([y, np.zeros(matrix.shape[1])])
+    target = np.concatenate([by_roots(rows.y, rows.weights), np.zeros(matrix.shape[1])])
     solution = np.linalg.lstsq(system, target, rcond=None)[0]
     return np.column_stack([basis @ solution[k * width : (k + 1) * width] for k in range(count)])
 
 
 def _snapped(
     symbol: sympy.Symbol,
-    x: Array,
+    place: int,
     basis: Array,
-    y: Array,
+    rows: Rows,
     dictionary: Dictionary,
     support: _Support,
     functions: Sequence[SymbolicFunction],
 ) -> Iterator[sympy.Expr]:
     """Yield the sum with the best functions for its coefficients."""
     choices: list[list[sympy.Expr]] = []
-    coefficients = _coefficients(dictionary.values[:, list(support.chosen)], basis, y)
+    coefficients = _coefficients(dictionary.values[:, list(support.chosen)], basis, rows)
     for k, j in enumerate(support.chosen):
         values = coefficients[:, k]
         size = float(np.sqrt(np.mean(values**2)))
@@ -161,7 +166,7 @@ def _snapped(
             found.append(sympy.Float(float(np.median(values)), 17))
         else:
             ranked = univariate_candidates(
-                symbol, x, values, functions, kept=_FUNCTIONS, powers=False
+                symbol, rows.X[:, place], values, functions, kept=_FUNCTIONS, powers=False
             )
             found += [expression for _, expression in ranked]
         if not found:

@@ -13,6 +13,7 @@ from .problem import Problem
 from .refit import EXACT, Fit, relative_error
 from .residue import correlation_test, predictable_share, smooth_share
 from .surrogate import Surrogate
+from .weighted import by_roots, mean_of
 
 __all__ = ["FORMULA", "NO_FORMULA", "NO_SIGNAL", "Verdict", "judge"]
 
@@ -90,13 +91,13 @@ def judge(
     """
     if evidence is None and network is None:
         return _verdict(NO_SIGNAL, "no formula and no network could be fitted.")
-    held, X = problem.y_held, problem.X_held
+    X, held, weights = problem.held
     tests: list[float] = []
     network_error = np.inf
     if network is not None:
         predicted = network.predictions(X)
-        tests.append(correlation_test(predicted, held))
-        network_error = relative_error(predicted, held)
+        tests.append(correlation_test(predicted, held, weights))
+        network_error = relative_error(predicted, held, weights)
     if evidence is None:
         if min(tests) > _SIGNIFICANT:
             return _verdict(
@@ -104,13 +105,13 @@ def judge(
             )
         return _verdict(NO_FORMULA, "no formula could be fitted.")
     fit, size = evidence.fit, evidence.size
-    error = fit.error(X, held)
+    error = fit.error(*problem.held)
     if fit.is_exact and error < 1e3 * EXACT:
         return _verdict(
             FORMULA,
             f"it reproduces every row to {max(fit.rmse, error):.1g} of the target's spread.",
         )
-    tests.append(correlation_test(fit.predict(X), held))
+    tests.append(correlation_test(fit.predict(X), held, weights))
     saved = _saved(problem, fit, size)
     plain = _plain_test(problem, fit, size)
     if min(*tests, plain) > _SIGNIFICANT and saved < _SEARCH_NATS:
@@ -152,8 +153,10 @@ def _saved(problem: Problem, fit: Fit, size: int) -> float:
     worth nothing for all others.
     """
     y, predicted = problem.y, fit.predict(problem.X)
-    usual = np.argsort(np.abs(y - y.mean()))[: len(y) - max(1, round(_FURTHEST * len(y)))]
-    errors = (fit.rmse, relative_error(predicted[usual], y[usual]))
+    far = np.abs(by_roots(y - mean_of(y, problem.weights), problem.weights))
+    usual = np.argsort(far)[: len(y) - max(1, round(_FURTHEST * len(y)))]
+    _, targets, weights = problem.rows.take(usual)
+    errors = (fit.rmse, relative_error(predicted[usual], targets, weights))
     counts = (len(y), len(usual))
     return min(
         -count * float(np.log(max(error, 1e-12))) - NATS * size
@@ -168,5 +171,6 @@ def _plain_test(problem: Problem, fit: Fit, size: int) -> float:
     """
     if size > _PLAIN:
         return 1.0
-    X, y = np.vstack([problem.X, problem.X_held]), np.concatenate([problem.y, problem.y_held])
-    return min(1.0, _PLAIN_FORMULAS * X.shape[1] ** 2 * correlation_test(fit.predict(X), y))
+    X, y, weights = problem.rows.followed_by(problem.held)
+    p = correlation_test(fit.predict(X), y, weights)
+    return min(1.0, _PLAIN_FORMULAS * X.shape[1] ** 2 * p)

@@ -116,7 +116,10 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         X : array-like of shape (rows, inputs)
         y : array-like of shape (rows,) or (rows, targets)
         sample_weight : array-like of shape (rows,), optional
-            How often each row counts: whole numbers, at least 0.
+            At least 0. Whole numbers say how often each row counts: 2 is the row twice. If there
+            is a fraction among them, they are one over the variances of the targets, as
+            ``1 / sigma**2``, and only their ratios matter; see `weights` of `discover`. Divide
+            weights by the largest of them to have whole ones taken so, too.
 
         Raises
         ------
@@ -132,17 +135,19 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         names = None if names is None else [str(name) for name in names]
         target_units = self._target_units(1 if targets.ndim == 1 else targets.shape[1])
         self._single = targets.ndim == 1
-        inputs, targets = repeated_rows(inputs, targets, weights)
+        inputs, targets, weights = repeated_rows(inputs, targets, weights)
         found: list[Discovery | None] = []
         columns = targets.reshape(len(targets), -1).T
         # Few rows, or a constant target, make no law but are no error in scikit-learn either.
         few = len(np.unique(inputs, axis=0)) < FEWEST_ROWS
         for column, unit in zip(columns, target_units, strict=True):
             small = few or np.ptp(column) == 0
-            found.append(None if small else self._search(inputs, column, seed, names, unit))
+            found.append(
+                None if small else self._search(inputs, column, weights, seed, names, unit)
+            )
         self.discovery_ = found[0] if self._single else found
         formulas = [None if one is None else one.best for one in found]
-        self._means = targets.reshape(len(targets), -1).mean(axis=0)
+        self._means = np.average(targets.reshape(len(targets), -1), axis=0, weights=weights)
         fronts: list[list[Formula]] = [[] if one is None else one.front for one in found]
         verdicts = [NO_SIGNAL if one is None else str(one.verdict) for one in found]
         expressions = [
@@ -166,11 +171,18 @@ class FormulaRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         return list(self.target_units)
 
     def _search(
-        self, X: Array, y: Array, seed: int, names: list[str] | None, target_units: str | None
+        self,
+        X: Array,
+        y: Array,
+        weights: Array | None,
+        seed: int,
+        names: list[str] | None,
+        target_units: str | None,
     ) -> Discovery:
         return discover(
             X,
             y,
+            weights=weights,
             names=names,
             budget=self.budget,
             seed=seed,

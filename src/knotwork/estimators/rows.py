@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+_MOST_REPEATED = 10_000_000
+
 
 class DistinctRows(NamedTuple):
     """Rows that differ, sorted.
@@ -59,7 +61,7 @@ def distinct_rows(X: Array, y: Array, weights: Array | None) -> DistinctRows:
     return DistinctRows(rows[:, :inputs], rows[:, inputs:], summed)
 
 
-def repeated_rows(X: Array, y: Array, weights: Array | None) -> tuple[Array, Array]:
+def repeated_rows(X: Array, y: Array, weights: Array | None) -> tuple[Array, Array, Array | None]:
     """Return every row as often as it counts, in an order that goes by the values.
 
     Parameters
@@ -67,26 +69,33 @@ def repeated_rows(X: Array, y: Array, weights: Array | None) -> tuple[Array, Arr
     X : array of shape (rows, inputs)
     y : array of shape (rows,) or (rows, targets)
     weights : array of shape (rows,), optional
-        Whole numbers.
+        At least 0. Whole numbers are counts of rows; with a fraction among them they are relative.
+
+    Returns
+    -------
+    X, y : arrays
+    weights : array of shape (rows,) or None
+        Relative ones, above 0, of rows that come once.
 
     Raises
     ------
     ValueError
-        If a weight is not a whole number.
+        If the counts come to more rows than can be held.
     """
-    counts = np.ones(len(X), dtype=np.intp)
-    if weights is not None:
-        broken = np.flatnonzero(weights != np.round(weights))
-        if len(broken):
-            raise ValueError(
-                f"sample_weight must hold whole numbers, how often each row counts; row "
-                f"{broken[0]} has {weights[broken[0]]:g}. Multiply the weights by a number that "
-                "makes them whole, or round them."
-            )
-        counts = weights.astype(np.intp)
     order = np.lexsort((*y.reshape(len(y), -1).T, *X.T))
-    counts = counts[order]
-    return X[order].repeat(counts, axis=0), y[order].repeat(counts, axis=0)
+    if weights is None:
+        return X[order], y[order], None
+    if (weights != np.round(weights)).any():
+        order = order[weights[order] > 0]
+        return X[order], y[order], weights[order]
+    if weights.sum() > _MOST_REPEATED:
+        raise ValueError(
+            f"sample_weight holds whole numbers, which count rows, {weights.sum():g} of them in "
+            "all: too many. Weights such as 1 / sigma**2, of which only the ratios matter, are "
+            "divided by the largest of them first."
+        )
+    counts = weights.astype(np.intp)[order]
+    return X[order].repeat(counts, axis=0), y[order].repeat(counts, axis=0), None
 
 
 def divided(rows: int, share: float, labels: Array | None, seed: int) -> tuple[Any, Any]:
