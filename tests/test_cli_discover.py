@@ -58,6 +58,24 @@ def test_a_law_with_its_report(table, tmp_path):
     assert (out / "front.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_column_of_weights(tmp_path):
+    rng = np.random.default_rng(1)
+    sigma = np.where(np.arange(200) % 8 == 0, 50.0, 0.01)
+    y = 3 * X[:, 0] / X[:, 1] ** 2 + sigma * rng.normal(size=200)
+    path, out = tmp_path / "rows.csv", tmp_path / "out"
+    rows = np.column_stack([X, y, sigma**-2.0])
+    np.savetxt(path, rows, delimiter=",", header="a,b,y,w", comments="")
+    arguments = ("discover", path, "--target", "y", "--budget", 20, "--out", out)
+    result = run(*arguments, "--weights", "w")
+    assert result.exit_code == 0, result.output
+    assert "rows.csv: 200 rows, y from a, b, weighted by w" in result.output
+    assert "y = 3*a/b**2" in result.output
+    assert "160 rows to fit, 40 held out, weighted" in (out / "report.html").read_text()
+    again = run(*arguments, "--inputs", "a,b", "--resume")
+    assert again.exit_code == 2
+    assert "other data or options" in again.stderr
+
+
 def test_a_search_goes_on(table, tmp_path):
     out = tmp_path / "out"
     arguments = ("discover", table, "--target", "force", "--budget", 20, "--out", out)
@@ -110,6 +128,18 @@ ROWS = "\n".join(f"{a},{b},{a * b}" for a, b in X.tolist())
         ("a,b,y\n" + ROWS, ["--target", "y", "--jobs", "0"], "--jobs must be at least 1"),
         ("a,b,y\n" + ROWS, ["--target", "y", "--resume", "--out", "gone"], "no search.json"),
         ("a,b,y\n" + ROWS, ["--target", "y", "--resume"], "--out"),
+        ("a,b,y\n" + ROWS, ["--target", "y", "--weights", "y"], "--weights and --target"),
+        (
+            "a,b,y\n" + ROWS,
+            ["--target", "y", "--inputs", "a,b", "--weights", "b"],
+            "--weights and --inputs both name the column 'b'",
+        ),
+        ("a,b,y\n" + ROWS, ["--target", "y", "--weights", "B"], "no column 'B'.*'b'"),
+        (
+            "a,b,y,w\n1,2,3,-4\n" + ROWS.replace("\n", ",1\n") + ",1",
+            ["--target", "y", "--weights", "w"],
+            "weights has -4 in row 0",
+        ),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, text, options, message):

@@ -81,13 +81,47 @@ def test_a_weight_is_a_row_so_often():
     )
     assert str(weighted.expression_) == "x_1*x_2"
     np.testing.assert_array_equal(weighted.predict(X), repeated.predict(X))
-    with pytest.raises(ValueError, match=r"whole numbers.*row 0 has 0\.5"):
-        FormulaRegressor().fit(X, y, sample_weight=np.full(len(X), 0.5))
+
+
+def test_weights_with_a_fraction_are_inverse_variances():
+    rng = np.random.default_rng(3)
+    sigma = np.where(np.arange(len(X)) % 5 == 0, 30.0, 0.03)
+    targets = np.column_stack([X[:, 0] * X[:, 1], X[:, 0] / X[:, 1]])
+    targets += sigma[:, None] * rng.normal(size=targets.shape)
+    model = FormulaRegressor(budget=20).fit(X, targets, sample_weight=0.3 / sigma**2)
+    assert [str(expression) for expression in model.expression_] == ["x_1*x_2", "x_1/x_2"]
+    assert model.verdict_ == ["formula", "formula"]
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e-9, 37.3])
+def test_relative_weights_reach_the_search_whatever_their_factor(factor, monkeypatch):
+    seen = {}
+
+    def search(X, y, *, weights, **options):
+        seen.update(X=X, y=y, weights=weights)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("knotwork.estimators.formula.discover", search)
+    weights = factor * np.random.default_rng(4).uniform(0.1, 5, len(X))
+    weights[3] = 0
+    with pytest.raises(ZeroDivisionError):
+        FormulaRegressor().fit(X, X[:, 0], sample_weight=weights)
+    by_target = dict(zip(X[:, 0].tolist(), weights.tolist(), strict=True))
+    assert [by_target[y] for y in seen["y"].tolist()] == seen["weights"].tolist()
+    np.testing.assert_array_equal(seen["X"][:, 0], seen["y"])
+    assert len(seen["y"]) == len(X) - 1
+
+
+def test_counts_that_come_to_too_many_rows():
+    with pytest.raises(ValueError, match=r"sample_weight .*2e\+08 of them.*divided by the largest"):
+        FormulaRegressor().fit(X, X[:, 0], sample_weight=np.full(len(X), 1e6))
 
 
 def test_few_rows_are_described_by_their_weighted_mean():
     model = FormulaRegressor().fit([[1.0], [2.0]], [0.0, 4.0], sample_weight=[3, 1])
     np.testing.assert_array_equal(model.predict([[1.0]]), [1.0])
+    model = FormulaRegressor().fit([[1.0], [2.0]], [0.0, 4.0], sample_weight=[0.75, 0.25])
+    np.testing.assert_allclose(model.predict([[1.0]]), [1.0])
 
 
 def test_what_was_found_survives_every_way_of_keeping_it(tmp_path):

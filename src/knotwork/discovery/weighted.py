@@ -7,6 +7,7 @@ methods for equal errors apply to it as they are.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,9 +27,9 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-# Rows that together hold less than this share of what all tell are left out of proposals, half of
-# all rows at the most.
-_LITTLE = 0.01
+# Rows that tell less than this share of what rows tell on average are left out of proposals, half
+# of all rows at the most.
+_LITTLE = 0.03
 _MOST_LEFT_OUT = 0.5
 
 
@@ -70,7 +71,8 @@ def relative_weights(weights: Array) -> Array | None:
     if (weights == weights[0]).all():
         return None
     shares = weights / weights.max()
-    return shares / shares.mean()
+    # An exact sum, which the order of rows does not change.
+    return shares / (math.fsum(shares) / len(shares))
 
 
 def mean_of(values: Array, weights: Array | None) -> float:
@@ -128,6 +130,5 @@ def telling_rows(rows: Rows) -> Rows:
     deviations = rows.y - mean_of(rows.y, rows.weights)
     told = rows.weights * (deviations**2 + spread_of(rows.y, rows.weights) ** 2)
     order = np.argsort(told, kind="stable")
-    least = np.cumsum(told[order]) < _LITTLE * told.sum()
-    count = min(int(least.sum()), int(_MOST_LEFT_OUT * len(order)))
+    count = min(int((told < _LITTLE * told.mean()).sum()), int(_MOST_LEFT_OUT * len(order)))
     return rows.take(np.sort(order[count:]))
