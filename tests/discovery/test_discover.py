@@ -112,6 +112,12 @@ def test_fifty_rows():
     assert str(found.best) == "x_1*x_2/x_3**2"
 
 
+def test_the_fewest_rows_of_one_input():
+    noise = 0.3 * np.random.default_rng(0).normal(size=6)
+    found = search(X[:6, :1], np.exp(a[:6]) + noise, budget=2)
+    assert found.complete
+
+
 def test_a_plain_law_in_few_noisy_rows():
     rng = np.random.default_rng(2)
     x = rng.uniform(0.03, 2, (24, 1))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
 from ..functions import SymbolicFunction
-from ..symbolic.edge_fit import fit_edges
+from ..symbolic.edge_fit import FEWEST_SAMPLES, fit_edges
 from .sampling import evenly
 from .transforms import Transform, usable_transforms
 from .univariate import edge_expression
@@ -57,6 +57,8 @@ def additive_candidates(
         A transform whose additive fit misses more of the target than this is not followed.
     """
     X, y, weights = rows
+    if len(y) < FEWEST_SAMPLES:
+        return
     allowed = frozenset(function.name for function in functions)
     held = np.arange(len(y)) % 5 == 4
     held[-1] |= not held.any()
@@ -64,23 +66,24 @@ def additive_candidates(
         np.clip((~held).sum() / (_ROWS_A_COEFFICIENT * X.shape[1]) - _DEGREE, 1, _INTERVALS)
     )
     design = np.column_stack([spline_basis(X[:, k], intervals) for k in range(X.shape[1])])
-    heavy, heavy_held = (None, None) if weights is None else (weights[~held], weights[held])
+    train, judge = rows.take(~held), rows.take(held)
     typical = median_of(np.abs(y - median_of(y, weights)), weights) or 1.0
     fits: list[tuple[float, Transform, Any]] = []
     for transform in usable_transforms(y, allowed):
         target = transform.apply(y)
         centre = mean_of(target, weights)
-        matrix = by_roots(design[~held], heavy)
+        matrix = by_roots(design[~held], train.weights)
+        right = by_roots(target[~held] - centre, train.weights)
         ridge = _RIDGE * np.sqrt((matrix**2).sum())
         solution = np.linalg.lstsq(
             np.vstack([matrix, ridge * np.eye(matrix.shape[1])]),
-            np.concatenate([by_roots(target[~held] - centre, heavy), np.zeros(matrix.shape[1])]),
+            np.concatenate([right, np.zeros(matrix.shape[1])]),
             rcond=None,
         )[0]
         values = transform.numeric(design[held] @ solution + centre, y)
         # Medians: a root near zero turns a small error into one that is not a number.
-        miss = np.nan_to_num(np.abs(values - y[held]), nan=np.inf)
-        error = median_of(miss, heavy_held) / typical
+        miss = np.nan_to_num(np.abs(values - judge.y), nan=np.inf)
+        error = median_of(miss, judge.weights) / typical
         if error < hopeless:
             fits.append((error, transform, solution))
     fits.sort(key=lambda entry: entry[0])

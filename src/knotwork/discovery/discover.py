@@ -153,7 +153,7 @@ def discover(
     if resume and state is None:
         raise ValueError("resume needs state, the file of the search to go on with.")
     whole = Clock(budget)
-    inputs, targets, heavy, chosen = read_columns(X, y, names, weights)
+    inputs, targets, relative, chosen = read_columns(X, y, names, weights)
     if targets.shape[1] != 1:
         raise ValueError(
             f"y must have one column; got {targets.shape[1]}. Call discover for each, or use "
@@ -167,7 +167,7 @@ def discover(
         forbidden=forbidden,
         symmetries=symmetries,
     )
-    data = prepare(inputs, targets[:, 0], chosen, seed, heavy)
+    data = prepare(inputs, targets[:, 0], chosen, seed, relative)
     kept = screened(data.X, data.y, *knowledge.columns(chosen, data.constant), data.weights)
     closing = min(max(_CLOSING * budget, _CLOSING_SECONDS), _MOST_CLOSING * budget)
     closing += _CLOSING_PER_ROW * len(data.y)
@@ -227,6 +227,9 @@ def _without_outliers(data: Prepared, kept: list[int], seed: int, clock: Clock) 
     try:
         usual = ordinary_rows(every._replace(X=every.X[:, kept]), seed, clock)
     except OutOfTime:
+        return data
+    if not usual[len(data.y) :].any():
+        # Without a row held out nothing could be judged.
         return data
     train = data.train.take(usual[: len(data.y)])
     held = data.held.take(usual[len(data.y) :])

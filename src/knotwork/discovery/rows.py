@@ -100,18 +100,16 @@ def read_columns(
         raise ValueError(
             f"X and y must have equally many rows; got {len(X_values)} and {len(y_values)}."
         )
-    heavy = None
+    places, relative, counting = np.arange(len(X_values)), None, "rows"
     if weights is not None:
-        heavy = row_weights(read_matrix(weights, "weights"), inputs).numpy()
-    places = np.arange(len(X_values)) if heavy is None else np.flatnonzero(heavy)
+        given = row_weights(read_matrix(weights, "weights"), inputs).numpy()
+        places, counting = np.flatnonzero(given), "rows with a weight above 0"
+        relative = relative_weights(given[places])
+        X_values, y_values = X_values[places], y_values[places]
     if len(places) < FEWEST_ROWS:
-        counting = "rows" if heavy is None else "rows with a weight above 0"
         raise ValueError(
             f"a search needs at least {FEWEST_ROWS} {counting}; got {len(places)}. Add rows."
         )
-    if heavy is not None:
-        X_values, y_values = X_values[places], y_values[places]
-        heavy = relative_weights(heavy[places])
     for values, argument in ((X_values, "X"), (y_values, "y")):
         bad = np.argwhere(~np.isfinite(values))
         if len(bad):
@@ -131,7 +129,7 @@ def read_columns(
     if len(set(chosen)) != len(chosen):
         raise ValueError(f"names must differ; got {chosen}.")
     _check_variety(X_values, y_values, chosen)
-    return X_values, y_values, heavy, chosen
+    return X_values, y_values, relative, chosen
 
 
 def _check_variety(X: Array, y: Array, names: Sequence[str]) -> None:

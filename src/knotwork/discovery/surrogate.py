@@ -161,6 +161,7 @@ def fit_surrogate(
     rows = Rows(X, y, weights).take(evenly(len(y), _ROWS))
     y = rows.y
     held_out = np.arange(len(y)) % _HELD_OUT == _HELD_OUT - 1
+    held_out[-1] |= not held_out.any()
     best: dict[Kind, Surrogate] = {}
     kinds: list[Kind] = ["plain"]
     if logarithms and (y.min() > 0 or y.max() < 0):
@@ -218,8 +219,8 @@ def _fit_one(
     while len(hidden) > 1 and 7 * (X.shape[1] * hidden[0] + hidden[0] * hidden[1]) > count:
         hidden = (max(1, hidden[0] - 1), *hidden[1:]) if hidden[0] > 2 else hidden[1:]
     model = KAN([X.shape[1], *hidden, 1], grid=_GRID if count > 200 else 2, seed=seed)
-    heavy = None if weights is None else torch.from_numpy(weights)[train]
-    samples = Samples(inputs[train], targets[train], heavy)
+    counted = None if weights is None else torch.from_numpy(weights)
+    samples = Samples(inputs, targets, counted).take(train)
     with one_thread():
         model.restart(samples.inputs, seed)
         for _ in range(0, _STEPS, _SLICE):

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..functions import SymbolicFunction
-from ..symbolic.edge_fit import EdgeFit, fit_edges
+from ..symbolic.edge_fit import FEWEST_SAMPLES, EdgeFit, fit_edges
 from .sampling import evenly
 from .transforms import Transform, usable_transforms
 from .weighted import root_mean_square, spread_of
@@ -65,8 +65,10 @@ def univariate_candidates(
     Returns
     -------
     list of (float, sympy.Expr)
-        Errors are relative to the standard deviation of `y`.
+        Errors are relative to the standard deviation of `y`. Of fewer than 5 rows there are none.
     """
+    if len(x) < FEWEST_SAMPLES:
+        return []
     allowed = frozenset(function.name for function in functions)
     order = np.argsort(x, kind="stable")
     rows = order[evenly(len(x), _SAMPLES)]

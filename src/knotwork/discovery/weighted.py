@@ -31,6 +31,8 @@ Array = NDArray[np.float64]
 # of all rows at the most.
 _LITTLE = 0.03
 _MOST_LEFT_OUT = 0.5
+# Beside the heaviest row: far below what matters, and products with it are above 0.
+_SMALLEST = 1e-60
 
 
 class Rows(NamedTuple):
@@ -67,10 +69,13 @@ class Rows(NamedTuple):
 
 
 def relative_weights(weights: Array) -> Array | None:
-    """Return weights above 0 with a mean of 1, None where all are equal."""
+    """Return weights above 0 with a mean of 1, None where all are equal.
+
+    Ratios beyond what sums in double precision can tell are cut off.
+    """
     if (weights == weights[0]).all():
         return None
-    shares = weights / weights.max()
+    shares = np.maximum(weights / weights.max(), _SMALLEST)
     # An exact sum, which the order of rows does not change.
     return shares / (math.fsum(shares) / len(shares))
 

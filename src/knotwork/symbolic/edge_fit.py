@@ -24,8 +24,9 @@ from knotwork.functions import SymbolicFunction, resolve
 from knotwork.symbolic._refine import Problems, Samples, State, refine
 from knotwork.symbolic._starts import best_starts, gather_at_nodes
 
-__all__ = ["EdgeFit", "fit_edge", "fit_edges"]
+__all__ = ["FEWEST_SAMPLES", "EdgeFit", "fit_edge", "fit_edges"]
 
+FEWEST_SAMPLES = 5
 # The ranking. Of two functions the one dearer by 1 must leave an unexplained variance smaller by
 # the factor exp(-0.2) = 0.82; one whose constants cancel a hundredfold, by exp(-0.3 * log(10)).
 _COST_WEIGHT = 0.2
@@ -164,9 +165,10 @@ def fit_edges(
 
 def _checked(x: Tensor, y: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Return samples and weights in float64 on the CPU, the weights with sum 1, or raise."""
-    if x.ndim != 2 or x.shape[1] < 5:
+    if x.ndim != 2 or x.shape[1] < FEWEST_SAMPLES:
         raise ValueError(
-            f"x must have shape (edges, samples), at least 5 samples; got {tuple(x.shape)}."
+            f"x must have shape (edges, samples), at least {FEWEST_SAMPLES} samples; got "
+            f"{tuple(x.shape)}."
         )
     if weights is None:
         weights = torch.ones_like(x)
