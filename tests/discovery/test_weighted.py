@@ -187,19 +187,21 @@ def test_networks_follow_the_weights():
 
 @pytest.mark.parametrize(
     ("propose", "truth"),
-    [(additive_candidates, a**2 + np.exp(b)), (varying_candidates, a**2 * b + np.exp(a) * c)],
+    [(additive_candidates, a**2 + np.exp(b)), (varying_candidates, a**2 * b + np.exp(a))],
 )
 def test_splines_follow_the_weights(propose, truth):
     functions = resolve(["x", "x^2", "exp"])
     y = truth + np.where(SIGMA > 1, 30.0, 0.0) * RNG.normal(size=300)
     weights = np.where(SIGMA > 1, 1e-9, 1.0)
 
-    def hits(rows):
-        found = propose(SYMBOLS, rows, functions, 0.1)
-        return [same(fit_constants(e, SYMBOLS, X, truth).expression, truth) for e in found]
+    def found(rows):
+        return any(
+            same(fit_constants(e, SYMBOLS, X, truth).expression, truth)
+            for e in propose(SYMBOLS[:2], rows, functions, 0.1)
+        )
 
-    assert any(hits(Rows(X, y, weights)))
-    assert not any(hits(Rows(X, y)))
+    assert found(Rows(X[:, :2], y, weights))
+    assert not found(Rows(X[:, :2], y))
 
 
 def test_functions_of_one_variable_follow_the_weights():
@@ -243,7 +245,7 @@ def test_a_law_is_found_in_spite_of_rows_that_are_known_to_be_wild():
     assert found.network_error < 0.2
     # Wild rows that are known to be so are no outliers.
     assert found.largest_errors < 0.4
-    blind = search(X, WILD, budget=4)
+    blind = search(X, WILD, budget=2)
     values = blind.best.predict(X)
     assert np.sqrt(np.mean((values - LAW) ** 2)) > 0.3 * LAW.std()
 
