@@ -227,8 +227,8 @@ def uncertainty(fit: Fit, X: Array, y: Array, weights: Array | None = None) -> t
     Errors follow from the Jacobian J at the solution, s^2 (J'J)^-1 with s^2 the residual variance
     (Seber and Wild, Nonlinear Regression, 1989, section 2.1.2). With weights rows of J and
     residuals are multiplied by their roots, and s^2 is the variance of a row of weight 1: a common
-    factor of all weights changes nothing. A constant that the data cannot
-    tell from others has an infinite one.
+    factor of all weights changes nothing. A constant that the data cannot tell from others has an
+    infinite one.
     """
     scale = spread_of(y, weights) or 1.0
     free = fit.free

@@ -3,7 +3,8 @@
 A weight says how often a row counts.  So rows that are the same are made one, with the sum of
 their weights, and rows without weight are left out; the rest are put in order.  A row given twice,
 a row of weight 2 and rows in another order are then the same numbers in the same places, and
-whatever is computed from them is the same to the last digit.
+whatever is computed from them is the same to the last digit.  Formulas take weights with a
+fraction among them relatively, as they are.
 """
 
 from __future__ import annotations
