@@ -36,6 +36,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
 
+from comparison import ahead, scored
 from knotwork import KANClassifier, KANRegressor
 from record import RESULTS, write
 
@@ -159,16 +160,9 @@ def main() -> None:
         for name, classes in tables.items():
             results[name][method] = found = within(options.limit, name, method)
             score = "accuracy" if classes else "R^2"
-            print(f"{name:14} {method:15} {score:8} {described(found, 4)}", flush=True)
+            print(f"{name:14} {method:15} {score:8} {scored(found, 4)}", flush=True)
             write(options.name, {"versions": versions, "folds": FOLDS, "results": results})
     print(table(results))
-
-
-def described(found: dict[str, Any], digits: int = 3) -> str:
-    """Return score and seconds in words."""
-    if "over" in found:
-        return f"over {found['over']} s"
-    return f"{found['score']:.{digits}f} ({found['cpu_seconds']:.1f} s)"
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:
@@ -176,22 +170,9 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     methods = list(next(iter(results.values())))
     lines = [["", *methods, "best"], ["---"] * (len(methods) + 2)]
     for name, found in results.items():
-        cells = [described(found[method]) if method in found else "" for method in methods]
-        lines.append([name, *cells, verdict(found)])
+        cells = [scored(found[method]) if method in found else "" for method in methods]
+        lines.append([name, *cells, ahead(found)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def verdict(found: dict[str, Any]) -> str:
-    """Say who is best, and where it is not the KAN, by how much and whether that is noise."""
-    found = {method: entry for method, entry in found.items() if "score" in entry}
-    highest = max(entry["score"] for entry in found.values())
-    tied = [method for method in found if found[method]["score"] == highest]
-    best = tied[0]
-    if "KAN" in tied or "KAN" not in found:
-        return " and ".join(tied)
-    gaps = np.subtract(found[best]["scores"], found["KAN"]["scores"])
-    error = float(np.std(gaps, ddof=1) / FOLDS**0.5)
-    return f"{best}, ahead of KAN by {gaps.mean():.3f} +- {error:.3f}"
 
 
 if __name__ == "__main__":
