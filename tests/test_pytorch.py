@@ -160,6 +160,14 @@ def test_an_ensemble_is_evaluated_at_once():
 # -- skorch --------------------------------------------------------------------------------------
 
 
+def test_a_layer_made_without_memory_takes_a_saved_state():
+    saved = KANLayer(3, 4, generator=torch.Generator().manual_seed(1))
+    layer = KANLayer(3, 4, device="meta").to_empty(device="cpu")
+    layer.load_state_dict(saved.state_dict())
+    x = normal(5, 3).float()
+    assert torch.equal(layer(x), saved(x))
+
+
 def test_skorch_searches_over_networks_in_a_pipeline():
     skorch = pytest.importorskip("skorch")
     x = normal(120, 2).float().numpy() * np.float32(30) + np.float32(100)

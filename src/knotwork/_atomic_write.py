@@ -12,8 +12,8 @@ from pathlib import Path
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file, which keeps its old content until all of the new is on disk.
+def check_destination(path: Path) -> Path:
+    """Return where a file will be written, links followed, before the work on it begins.
 
     Raises
     ------
@@ -22,13 +22,25 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     # A link stays a link: what it points to is replaced.
     path = path.resolve()
-    folder = path.parent
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: give the name of a file in it.")
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is not an ordinary file and is left alone: choose another name.")
-    if not folder.is_dir():
-        raise FileNotFoundError(f"the folder {folder} does not exist: create it first.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"the folder {path.parent} does not exist: create it first.")
+    return path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file, which keeps its old content until all of the new is on disk.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `check_destination`, and if the file cannot be written whole.
+    """
+    path = check_destination(path)
+    folder = path.parent
     temporary = folder / f".knotwork-{secrets.token_hex(8)}.tmp"
     try:
         with temporary.open("xb") as file:

@@ -148,7 +148,9 @@ class KANLayer(LayerEdges):
         knots = extend_knots(uniform_breaks(low, high, grid), k)
         edges = (in_features, out_features)
         self.register_buffer("knots", knots)
-        self._uniform: tuple[Tensor, bool] | None = (knots, is_uniform(knots))
+        self._uniform: tuple[Tensor, bool] | None = None
+        if not knots.is_meta:
+            self._uniform = knots, is_uniform(knots)
         self.register_buffer("kind", torch.full(edges, SPLINE, dtype=torch.uint8, device=device))
         self.register_buffer("symbolic_edges", torch.zeros(0, 2, dtype=torch.int64, device=device))
         self.register_buffer("offsets", torch.zeros(0, **options))

@@ -230,5 +230,6 @@ class TestPage:
         with pytest.raises(IndexError, match="there are 60 rows"):
             found.save_html(path, [60])
         assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
+        # Told before anything is drawn, so before the row that is not there.
         with pytest.raises(FileNotFoundError, match="create it first"):
-            found.save_html(tmp_path / "no" / "page.html", [0])
+            found.save_html(tmp_path / "no" / "page.html", [60])

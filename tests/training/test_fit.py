@@ -331,3 +331,17 @@ def test_the_best_of_several_starts_goes_on_and_longer_in_deep_networks(width: l
     if len(width) > 3:
         polish(best, samples, 16, tolerance=0.0)
     assert same(state(model), state(best))
+
+
+@pytest.mark.parametrize("opt", METHODS)
+def test_the_first_fit_leaves_held_parameters_alone(opt: str) -> None:
+    model = KAN([2, 3, 1], seed=0)
+    held = model.layer(0)
+    for parameter in held.parameters():
+        parameter.requires_grad_(False)
+    assert held.residual_weight is not None
+    held.residual_weight.data.fill_(0.5)
+    history = model.fit(data(), opt=opt, steps=METHODS[opt])
+    # Its splines are expressed on other knots, so what says whether it was drawn anew is this.
+    assert bool((held.residual_weight == 0.5).all())
+    assert history.train_loss[-1] < history.train_loss[0]

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .._atomic_write import write_atomically
+from .._atomic_write import check_destination, write_atomically
 from .._checks import check_choice, check_index
 from .._tables import Table, page_part
 from ..edges import Edge
@@ -297,7 +297,8 @@ class Explanation:
         title: str | None = None,
     ) -> None:
         """Write the page of `to_html`, all of it or nothing."""
-        write_atomically(Path(path), self.to_html(rows, title=title).encode())
+        destination = check_destination(Path(path))
+        write_atomically(destination, self.to_html(rows, title=title).encode())
 
     def __str__(self) -> str:
         return f"{self.summary()}\n\n{self._table()}"

@@ -18,7 +18,12 @@ SEED_STRIDE = 1_000_003
 
 
 def is_fresh(model: KAN) -> bool:
-    """Tell whether the network's parameters are still those of its constructor's start."""
+    """Tell whether the network's parameters are still those of its constructor's start.
+
+    Those that are held, which ask for no gradient, are meant to be what they are.
+    """
+    if not all(parameter.requires_grad for parameter in model.parameters() if parameter.numel()):
+        return False
     layers = [model.layer(index) for index in range(model.depth)]
     if not model.fresh or not all(bool(layer.spline_mask.all()) for layer in layers):
         return False
