@@ -295,6 +295,7 @@ def draw(rows: list[Row], path: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import NullFormatter
 
     names = list(dict.fromkeys(row["function"] for row in rows))
     figure, axes = pyplot.subplots(
@@ -307,6 +308,8 @@ def draw(rows: list[Row], path: Path) -> None:
                 x, y = [r[key] for r in medians], [r["inside"] for r in medians]
                 axis.loglog(x, y, marker="o", markersize=3, label=library)
                 axis.set_xlabel({"parameters": "parameters", "seconds": "seconds so far"}[key])
+                # Within one decade these would lie on one another.
+                axis.xaxis.set_minor_formatter(NullFormatter())
         axes[0, column].set_title(name)
         axes[0, column].grid(alpha=0.3)
         axes[1, column].grid(alpha=0.3)
