@@ -19,7 +19,7 @@ dataset = create_dataset(
 )
 models = {}
 for lamb in (0, 0.003, 0.3):
-    model = KAN([2, 3, 1])
+    model = KAN([2, 3, 1], seed=4)
     history = model.fit(dataset, lamb=lamb)
     model = models[f"lamb = {lamb}"] = model.prune()
     error = (model(dataset["test_input"]) - dataset["test_label"]).square().mean().sqrt()
