@@ -31,7 +31,7 @@ def mixed() -> KAN:
 
 def penalty_of(model: KAN, weights: PenaltyWeights) -> tuple[QuadraticPenalty, FreeParameters]:
     parameters, statistics = FreeParameters(model), network_statistics(model, rows())
-    return QuadraticPenalty.of_network(parameters, statistics, weights), parameters
+    return QuadraticPenalty.of_statistics(parameters, statistics, weights), parameters
 
 
 @pytest.mark.parametrize(

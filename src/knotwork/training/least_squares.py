@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 import torch
 from torch import Tensor
 
@@ -12,7 +10,7 @@ from .batches import Batches
 from .levenberg_marquardt import LeastSquaresProblem
 from .losses import total_weight
 from .normal_equations import sums_of
-from .parameters import FreeParameters
+from .parameters import FreeParameters, Remembered
 from .penalties import QuadraticPenalty
 
 
@@ -46,7 +44,7 @@ class NetworkLeastSquares:
         self.penalty = penalty
         self.parameters = FreeParameters(model)
         self._data_diagonal = torch.empty(0)
-        self._known: tuple[Hashable, float] | None = None
+        self._reached = Remembered[float](self.parameters)
 
     def data_diagonal(self) -> Tensor:
         """Return the diagonal of the last normal equations without penalties, shape (size,)."""
@@ -74,16 +72,16 @@ class NetworkLeastSquares:
     @torch.no_grad()
     def data_objective(self) -> float:
         """Evaluate the objective without penalties, once for parameters that stay as they are."""
-        version = self.parameters.version()
-        if self._known is not None and self._known[0] == version:
-            return self._known[1]
+        return self._reached.value(self._sum_of_squares)
+
+    def _sum_of_squares(self) -> float:
+        """Return half the squares of all rows' errors, relative to the targets' variance."""
         sums = sums_of(self.parameters)
         squares = total = 0.0
         for batch in self.batches:
             squares += sums.squares(batch)
             total += total_weight(batch)
-        self._known = version, 0.5 * squares * self._scale(total)
-        return self._known[1]
+        return 0.5 * squares * self._scale(total)
 
     def objective(self) -> float:
         """Evaluate the objective."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from ..layers import KANLayer
 from ..network import KAN
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ class FreeParameters:
             self.parts.append(part)
             offset += part.size
         self.size = offset
-        self._known: tuple[Hashable, Tensor] | None = None
+        self._vector = Remembered[Tensor](self)
 
     @cached_property
     def coefficients(self) -> int:
@@ -151,10 +154,7 @@ class FreeParameters:
     @torch.no_grad()
     def read(self) -> Tensor:
         """Return the vector, shape (size,); it is shared, and not to be written to."""
-        version = self.version()
-        if self._known is None or self._known[0] != version:
-            self._known = version, _joined(self._tensors()).take(self._places)
-        return self._known[1]
+        return self._vector.value(lambda: _joined(self._tensors()).take(self._places))
 
     @torch.no_grad()
     def write(self, values: Tensor) -> None:
@@ -164,7 +164,7 @@ class FreeParameters:
         parts = joined.split([tensor.numel() for tensor in tensors])
         for tensor, part in zip(tensors, parts, strict=True):
             tensor.copy_(part.view_as(tensor))
-        self._known = self.version(), values
+        self._vector.remember(values)
 
     def version(self) -> Hashable:
         """Return what changes whenever a parameter is written to or replaced."""
@@ -199,6 +199,25 @@ class FreeParameters:
             return None
         before = int(part.free[:position].sum()) + int(part.free[position, :column].sum())
         return part.offset + part.spline_size + before
+
+
+class Remembered(Generic[T]):
+    """A value that is worked out once for parameters that stay as they are."""
+
+    def __init__(self, parameters: FreeParameters) -> None:
+        self._parameters = parameters
+        self._known: tuple[Hashable, T] | None = None
+
+    def value(self, compute: Callable[[], T]) -> T:
+        """Return the value, computed anew if the parameters have changed."""
+        version = self._parameters.version()
+        if self._known is None or self._known[0] != version:
+            self._known = version, compute()
+        return self._known[1]
+
+    def remember(self, value: T) -> None:
+        """Take a value that is known to be that of the present parameters."""
+        self._known = self._parameters.version(), value
 
 
 def _joined(tensors: list[Tensor]) -> Tensor:

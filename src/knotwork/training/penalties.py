@@ -69,7 +69,7 @@ class QuadraticPenalty:
 
     @classmethod
     @torch.no_grad()
-    def of_network(
+    def of_statistics(
         cls,
         parameters: FreeParameters,
         statistics: Sequence[LayerStatistics],

@@ -63,7 +63,7 @@ def polish(
             problem.penalty = None
             solver, idle, last = LevenbergMarquardt(problem, problem.data_diagonal), 0, math.inf
         if lamb and (problem.penalty is None or step % _RENEWAL_STEPS == 0):
-            problem.penalty = QuadraticPenalty.of_network(
+            problem.penalty = QuadraticPenalty.of_statistics(
                 problem.parameters, network_statistics(model, samples.inputs), weights
             )
         outcome = solver.step()

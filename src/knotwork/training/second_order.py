@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +12,7 @@ from .batches import Batches
 from .least_squares import NetworkLeastSquares, Restricted
 from .levenberg_marquardt import LeastSquaresProblem, LevenbergMarquardt
 from .methods import STATISTICS_ROWS, Method
+from .parameters import Remembered
 from .penalties import PenaltyWeights, QuadraticPenalty, sparsity_measure
 from .saved import Saved
 from .smoothing import SMOOTHING_STEPS, choose_smoothness
@@ -57,7 +57,7 @@ class LevenbergMarquardtMethod(Method):
         self._chosen_at = 0
         self._arriving = False
         self._before = self._problem.read()
-        self._known: tuple[Hashable, list[LayerStatistics]] | None = None
+        self._variation = Remembered[list[LayerStatistics]](self._problem.parameters)
         # With a sparsity penalty the objective is without roughness and can be compared throughout.
         self.era += not self._weights.lamb
 
@@ -189,17 +189,14 @@ class LevenbergMarquardtMethod(Method):
         self._solver = self._new_solver()
 
     def _statistics(self) -> list[LayerStatistics]:
-        """Return how the network varies, worked out once for parameters that stay as they are."""
-        version = self._problem.parameters.version()
-        if self._known is None or self._known[0] != version:
-            self._known = version, network_statistics(self._model, self._rows)
-        return self._known[1]
+        """Return how the network varies at present."""
+        return self._variation.value(lambda: network_statistics(self._model, self._rows))
 
     def _penalise(self) -> None:
         weights = self._weights
         if self._smooths:
             weights = replace(weights, smoothness=self._smoothness or 0.0)
-        self._problem.penalty = QuadraticPenalty.of_network(
+        self._problem.penalty = QuadraticPenalty.of_statistics(
             self._problem.parameters, self._statistics(), weights
         )
 

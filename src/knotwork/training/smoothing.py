@@ -74,7 +74,7 @@ def choose_smoothness(
     objective, gradient, matrix = problem.normal_equations()
     parameters, rows = problem.read(), problem.row_count()
     unit = PenaltyWeights(smoothness=1.0)
-    penalty = QuadraticPenalty.of_network(problem.parameters, statistics, unit)
+    penalty = QuadraticPenalty.of_statistics(problem.parameters, statistics, unit)
     rough, pull = torch.zeros_like(matrix), torch.zeros_like(gradient)
     penalty.add_to(parameters, pull, rough)
     total = float(rough.diagonal().sum())
