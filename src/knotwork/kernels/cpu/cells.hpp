@@ -17,6 +17,19 @@ constexpr int TILE_EDGES = SUM_REGISTERS < 2 * (K + 1) * EDGE_REGISTERS<K>
                                ? 1
                                : SUM_REGISTERS / ((K + 1) * EDGE_REGISTERS<K>);
 
+// Sorts rows by `key(row)`, from 0 to count - 1; rows of one key stay in their order.  `before`, of
+// count + 1, says how many rows have smaller keys.
+template <class Key>
+INLINE void sort_rows(int64_t rows, int64_t count, Key key, int32_t* order, int32_t* before) {
+    std::memset(before, 0, size_t(count + 1) * sizeof(int32_t));
+    for (int64_t n = 0; n < rows; n++) before[key(n) + 1]++;
+    for (int64_t k = 0; k < count; k++) before[k + 1] += before[k];
+    for (int64_t n = 0; n < rows; n++) order[before[key(n)]++] = int32_t(n);
+    // Every key now says where the next begins.
+    std::memmove(before + 1, before, size_t(count) * sizeof(int32_t));
+    before[0] = 0;
+}
+
 // Columns of J that differ from zero on the same rows, and where.
 struct Group {
     int64_t edges;      // each with `width` columns
@@ -29,15 +42,8 @@ struct Group {
     int32_t* order;     // (rows): rows by their interval
     int32_t* before;    // (intervals + 1): how many rows lie in intervals before
 
-    // Puts the rows in order of their intervals; those of one interval stay in theirs.
     void sort(int64_t rows) {
-        std::memset(before, 0, size_t(intervals + 1) * sizeof(int32_t));
-        for (int64_t n = 0; n < rows; n++) before[start[n] + 1]++;
-        for (int64_t s = 0; s < intervals; s++) before[s + 1] += before[s];
-        for (int64_t n = 0; n < rows; n++) order[before[start[n]]++] = int32_t(n);
-        // Every interval now says where the next begins.
-        std::memmove(before + 1, before, size_t(intervals) * sizeof(int32_t));
-        before[0] = 0;
+        sort_rows(rows, intervals, [&](int64_t n) { return start[n]; }, order, before);
     }
 };
 

@@ -264,14 +264,8 @@ template <int K> struct Rows {
         const int64_t columns = two.intervals, count = one.intervals * columns;
         int32_t* order = reinterpret_cast<int32_t*>(memory);
         int32_t* before = order + rows;
-        std::memset(before, 0, size_t(count + 1) * sizeof(int32_t));
-        for (int64_t n = 0; n < rows; n++) before[one.start[n] * columns + two.start[n] + 1]++;
-        for (int64_t c = 0; c < count; c++) before[c + 1] += before[c];
-        for (int64_t n = 0; n < rows; n++)
-            order[before[one.start[n] * columns + two.start[n]]++] = int32_t(n);
-        // Every cell now says where the next begins.
-        std::memmove(before + 1, before, size_t(count) * sizeof(int32_t));
-        before[0] = 0;
+        const auto cell = [&](int64_t n) { return one.start[n] * columns + two.start[n]; };
+        sort_rows(rows, count, cell, order, before);
         return {order, before, columns};
     }
 };
