@@ -55,6 +55,14 @@ def test_blocks_of_rows_and_groups_of_strips_fit_together(backend, dtype):
 
 
 @each_set
+@pytest.mark.parametrize("k", [2, 3])
+def test_panels_of_inputs_fit_together(backend, k):
+    """More inputs than have their bases in memory at once."""
+    layer = layer_of(150, 17 if k == 2 else 65, 60, k=k, absent=0.01)
+    assert_backends_agree(layer, rows_for(layer, 1024), backend)
+
+
+@each_set
 @each_dtype
 @pytest.mark.parametrize("outputs", [1, 2, 3])
 @pytest.mark.parametrize("residual", ["silu", None])

@@ -1,17 +1,21 @@
-// A block of rows at work: the bases of a group of inputs at every row, the outputs in strips.
+// A block of rows at work: the bases of a panel of inputs at every row, the outputs in strips.
 #pragma once
 
 #include "basis.hpp"
 #include "library.hpp"
+#include "sorting.hpp"
 
 namespace knotwork::KNOTWORK_SET {
 
 // Inputs whose columns are taken out of x together: about a cache line of them.
 constexpr int COLUMNS = 16;
-// Bytes of weights that should stay in the first-level cache, and in the second.
-constexpr int64_t L1_WEIGHTS = 28 * 1024, L2_WEIGHTS = 256 * 1024;
-// Rows in a block: enough that copying the weights pays, few enough for the second-level cache.
-constexpr int64_t LEAST_ROWS = 256, MOST_ROWS = 2048;
+// Bytes of weights that should stay in the first-level cache.
+constexpr int64_t L1_WEIGHTS = 28 * 1024;
+// Bytes of a panel's bases, which pass by once for every group of strips.
+constexpr int64_t PANEL = 6 << 20;
+// Rows in a block: enough that copying the weights pays, few enough that what is used of the
+// outputs stays in the second-level cache.
+constexpr int64_t LEAST_ROWS = 256, GROUP_ROWS = 1024, MOST_ROWS = 2048;
 // Bytes of gradients from which on they are written past the caches.
 constexpr int64_t CACHED_GRADIENT = 8 << 20;
 
@@ -25,9 +29,16 @@ template <class T, int K>
 INLINE int strips_together(const Call& call, int64_t strips, int64_t strip) {
     const int64_t bytes = (call.grid + K + 1) * STRIP<T> * int64_t(sizeof(T));
     int together = MOST_STRIPS<K>;
-    while (together > 1 && (together > strips - strip || together * bytes > L1_WEIGHTS / 2))
+    while (together > 1 && (together > strips - strip || together * bytes > L1_WEIGHTS))
         together /= 2;
     return together;
+}
+
+// Up to so many outputs, and where the bases of a row fill a group, layers are handled by few.hpp.
+constexpr int64_t FEW_OUTPUTS = 2;
+template <int K> constexpr bool FILLS_GROUP = GROUP<K> == K + 1;
+template <int K> INLINE bool few_outputs(const Call& call) {
+    return FILLS_GROUP<K> && call.outputs <= FEW_OUTPUTS;
 }
 
 template <class T, int K> struct Block {
@@ -35,22 +46,24 @@ template <class T, int K> struct Block {
     int64_t rows;
     int64_t pitch;   // from one column or strip to the next, in rows
     int64_t strips;
-    int64_t packed_inputs, packed_size;  // whose weights are copied together, and numbers in each
+    int64_t panel;   // inputs whose bases are there
+    bool sorts;      // whether bases and residuals stand in the order of the rows' intervals
     T* columns;      // (COLUMNS, pitch): inputs of x, transposed
-    T* grads;        // (COLUMNS, pitch): their gradient
-    T* basis;        // (COLUMNS, pitch, L)
-    T* slopes;       // (COLUMNS, pitch, L)
-    T* residual;     // (COLUMNS, pitch)
+    T* grads;        // (panel, pitch): their gradient
+    T* basis;        // (panel, pitch, L)
+    T* slopes;       // (panel, pitch, L)
+    T* residual;     // (panel, pitch)
     T* residual_slope;
-    int32_t* first;  // (COLUMNS, pitch)
+    int32_t* first;  // (panel, pitch)
     T* position;     // (pitch)
     int32_t* kind;   // (pitch)
-    int32_t* order;  // (pitch): row numbers, sorted by interval
-    int32_t* begin;  // (grid + 2): where each interval's rows begin
+    int32_t* order;  // (panel, pitch): row numbers, sorted by interval
+    int32_t* before; // (panel, grid + 1): how many rows lie in intervals before
+    T* values;       // (pitch, L + 1): bases and residuals in the order of the rows
     T* pieces;
-    T* packed;       // (packed_inputs, packed_size): weights
-    T* gradient;     // (strips, grid + k + 1, strip): gradient of one input's weights
-    T* y;            // (strips, pitch, strip): outputs or their gradient
+    T* packed;       // weights of a few inputs in some strips
+    T* gradient;     // (grid + k + 1, strip): gradient of one input's weights in one strip
+    T* y;            // outputs or their gradient: for every group of strips (pitch, strips, strip)
 
     // Lays the block out in memory; returns the bytes it takes.  Without memory it only counts.
     static int64_t carve(const Call& call, int64_t rows, char* memory, Block* block) {
@@ -61,29 +74,37 @@ template <class T, int K> struct Block {
         };
         Block unused;
         Block& b = block ? *block : unused;
-        const bool back = call.backward;
+        const bool back = call.backward, slopes = call.grad_x;
         b.rows = 0;
         // Lengths that are no power of two keep columns from falling on the same lines of the cache.
         b.pitch = (rows + 15) / 16 * 16 + 24;
         b.strips = (call.outputs + STRIP<T> - 1) / STRIP<T>;
-        b.packed_size = (call.grid + K + 1) * b.strips * STRIP<T>;
-        b.packed_inputs = most<int64_t>(
-            1, least<int64_t>(COLUMNS, L2_WEIGHTS / (b.packed_size * int64_t(sizeof(T)))));
-        const int64_t all = COLUMNS * b.pitch;
-        take(&b.columns, all);
-        take(&b.grads, back ? all : 0);
+        b.sorts = call.grad_coefficients && !few_outputs<K>(call);
+        const int64_t weights = (call.grid + K + 1) * STRIP<T>;
+        const int64_t numbers = b.pitch * ((L + 1) * (slopes ? 2 : 1) + (slopes ? 1 : 0));
+        const int64_t integers = b.pitch * (b.sorts ? 2 : 1) + (b.sorts ? call.grid + 1 : 0);
+        const int64_t bytes = numbers * int64_t(sizeof(T)) + integers * int64_t(sizeof(int32_t));
+        b.panel = COLUMNS;
+        // With one group of strips the bases are used once only, and best while they are at hand.
+        if (b.strips > MOST_STRIPS<K>)
+            while (b.panel < call.inputs && (b.panel + COLUMNS) * bytes <= PANEL)
+                b.panel += COLUMNS;
+        const int64_t all = b.panel * b.pitch;
+        take(&b.columns, COLUMNS * b.pitch);
+        take(&b.grads, slopes ? all : 0);
         take(&b.basis, all * L);
-        take(&b.slopes, back ? all * L : 0);
+        take(&b.slopes, slopes ? all * L : 0);
         take(&b.residual, all);
-        take(&b.residual_slope, back ? all : 0);
+        take(&b.residual_slope, slopes ? all : 0);
         take(&b.first, all);
         take(&b.position, b.pitch);
         take(&b.kind, b.pitch);
-        take(&b.order, back ? b.pitch : 0);
-        take(&b.begin, back ? call.grid + 2 : 0);
+        take(&b.order, b.sorts ? all : 0);
+        take(&b.before, b.sorts ? b.panel * (call.grid + 1) : 0);
+        take(&b.values, b.sorts ? b.pitch * (L + 1) : 0);
         take(&b.pieces, Pieces<T, K>::size(call.grid, call.uniform));
-        take(&b.packed, b.packed_inputs * b.packed_size);
-        take(&b.gradient, back ? b.packed_size : 0);
+        take(&b.packed, most<int64_t>(L1_WEIGHTS / sizeof(T), weights));
+        take(&b.gradient, back ? weights : 0);
         take(&b.y, b.strips * b.pitch * STRIP<T>);
         return used;
     }
@@ -95,58 +116,89 @@ INLINE bool all_splines(const uint8_t* kind, int64_t count) {
     return all;
 }
 
-// Puts the bias into every row of y.
-template <class T, int K> INLINE void fill_rows(Block<T, K>& b, const T* bias, int64_t outputs) {
-    for (int64_t strip = 0; strip < b.strips; strip++) {
-        T row[STRIP<T>];
-        for (int64_t j = 0; j < STRIP<T>; j++)
-            row[j] = strip * STRIP<T> + j < outputs ? bias[strip * STRIP<T> + j] : T(0);
-        T* to = b.y + strip * b.pitch * STRIP<T>;
-        for (int64_t n = 0; n < b.rows; n++)
-            for (int j = 0; j < STRIP<T>; j += LANES<T>) store(to + n * STRIP<T> + j, load(row + j));
+// Calls use(strip, together, first output, outputs, y) for every group of strips.
+template <class T, int K, class Use>
+INLINE void each_group(const Call& call, const Block<T, K>& b, Use use) {
+    for (int64_t strip = 0; strip < b.strips;) {
+        const int together = strips_together<T, K>(call, b.strips, strip);
+        const int64_t start = strip * STRIP<T>;
+        const int64_t count = least<int64_t>(together * STRIP<T>, call.outputs - start);
+        use(strip, together, start, count, b.y + strip * b.pitch * STRIP<T>);
+        strip += together;
     }
 }
 
-// Copies (rows, outputs) into strips, the last one filled up with zeros.
+// Puts the bias into every row of y.
+template <class T, int K> INLINE void fill_rows(const Call& call, const Block<T, K>& b) {
+    const T* bias = static_cast<const T*>(call.bias);
+    each_group(call, b, [&](int64_t, int together, int64_t start, int64_t count, T* to) {
+        const int64_t width = together * STRIP<T>;
+        T row[MOST_STRIPS<K> * STRIP<T>];
+        for (int64_t j = 0; j < width; j++) row[j] = j < count ? bias[start + j] : T(0);
+        for (int64_t n = 0; n < b.rows; n++, to += width)
+            for (int64_t j = 0; j < width; j += LANES<T>) store(to + j, load(row + j));
+    });
+}
+
+// Copies (rows, outputs) into groups of strips, the last one filled up with zeros.
 template <class T, int K>
-INLINE void pack_rows(Block<T, K>& b, const T* from, int64_t outputs) {
-    for (int64_t n = 0; n < b.rows; n++)
-        for (int64_t strip = 0; strip < b.strips; strip++) {
-            const T* row = from + n * outputs + strip * STRIP<T>;
-            T* to = b.y + (strip * b.pitch + n) * STRIP<T>;
-            const int64_t count = least<int64_t>(STRIP<T>, outputs - strip * STRIP<T>);
-            if (count == STRIP<T>)
-                for (int j = 0; j < STRIP<T>; j += LANES<T>) store(to + j, load(row + j));
+INLINE void pack_rows(const Call& call, const Block<T, K>& b, const T* from) {
+    each_group(call, b, [&](int64_t, int together, int64_t start, int64_t count, T* to) {
+        const int64_t width = together * STRIP<T>;
+        const T* row = from + start;
+        for (int64_t n = 0; n < b.rows; n++, row += call.outputs, to += width)
+            if (count == width)
+                for (int64_t j = 0; j < width; j += LANES<T>) store(to + j, load(row + j));
             else
-                for (int j = 0; j < STRIP<T>; j++) to[j] = j < count ? row[j] : T(0);
-        }
+                for (int64_t j = 0; j < width; j++) to[j] = j < count ? row[j] : T(0);
+    });
 }
 
 template <class T, int K>
-INLINE void unpack_rows(const Block<T, K>& b, T* to, int64_t outputs) {
-    for (int64_t n = 0; n < b.rows; n++)
-        for (int64_t strip = 0; strip < b.strips; strip++) {
-            T* row = to + n * outputs + strip * STRIP<T>;
-            const T* from = b.y + (strip * b.pitch + n) * STRIP<T>;
-            const int64_t count = least<int64_t>(STRIP<T>, outputs - strip * STRIP<T>);
-            if (count == STRIP<T>)
-                for (int j = 0; j < STRIP<T>; j += LANES<T>) store(row + j, load(from + j));
+INLINE void unpack_rows(const Call& call, const Block<T, K>& b, T* to) {
+    each_group(call, b, [&](int64_t, int together, int64_t start, int64_t count, const T* from) {
+        const int64_t width = together * STRIP<T>;
+        T* row = to + start;
+        for (int64_t n = 0; n < b.rows; n++, row += call.outputs, from += width)
+            if (count == width)
+                for (int64_t j = 0; j < width; j += LANES<T>) store(row + j, load(from + j));
             else
                 for (int64_t j = 0; j < count; j++) row[j] = from[j];
-        }
+    });
 }
 
 template <class T, int K>
-INLINE void bias_gradient(const Block<T, K>& b, T* grad, int64_t outputs, bool add) {
-    for (int64_t strip = 0; strip < b.strips; strip++) {
-        T sums[STRIP<T>] = {};
-        const T* rows = b.y + strip * b.pitch * STRIP<T>;
-        for (int64_t n = 0; n < b.rows; n++)
-            for (int j = 0; j < STRIP<T>; j++) sums[j] += rows[n * STRIP<T> + j];
-        for (int64_t j = 0; j < STRIP<T> && strip * STRIP<T> + j < outputs; j++) {
-            T* to = grad + strip * STRIP<T> + j;
-            *to = (add ? *to : T(0)) + sums[j];
-        }
+INLINE void bias_gradient(const Call& call, const Block<T, K>& b, bool add) {
+    T* grad = static_cast<T*>(call.grad_bias);
+    each_group(call, b, [&](int64_t, int together, int64_t start, int64_t count, const T* rows) {
+        const int64_t width = together * STRIP<T>;
+        T sums[MOST_STRIPS<K> * STRIP<T>] = {};
+        for (int64_t n = 0; n < b.rows; n++, rows += width)
+            for (int64_t j = 0; j < width; j++) sums[j] += rows[j];
+        for (int64_t j = 0; j < count; j++)
+            grad[start + j] = (add ? grad[start + j] : T(0)) + sums[j];
+    });
+}
+
+// Brings the bases and residuals of one input into the order of its intervals.
+template <class T, int K>
+INLINE void sort_bases(const Block<T, K>& b, int64_t input, int64_t grid) {
+    constexpr int L = GROUP<K>;
+    typedef typename LanesOf<T, L>::type Lanes;
+    const int64_t at = input * b.pitch, rows = b.rows;
+    const int32_t* first = b.first + at;
+    int32_t* order = b.order + at;
+    int32_t* before = b.before + input * (grid + 1);
+    sort_rows(rows, grid, [&](int64_t n) { return first[n]; }, order, before);
+    const T* basis = b.values;
+    const T* residual = b.values + b.pitch * L;
+    T* sorted_basis = b.basis + at * L;
+    T* sorted_residual = b.residual + at;
+    for (int64_t p = 0; p < rows; p++) {
+        const int64_t n = order[p];
+        *reinterpret_cast<Lanes*>(sorted_basis + p * L) =
+            *reinterpret_cast<const Lanes*>(basis + n * L);
+        sorted_residual[p] = residual[n];
     }
 }
 
@@ -157,19 +209,22 @@ static void prepare(const Call& call, const Block<T, K>& b, Pieces<T, K>& pieces
     constexpr int L = GROUP<K>;
     const int64_t rows = b.rows, knots = call.grid + 2 * K + 1;
     const bool values = !call.backward || call.grad_coefficients, slopes = call.grad_x;
-    transpose(x + from, call.inputs, rows, to - from, b.columns, b.pitch);
     for (int64_t i = from; i < to; i++) {
-        const int64_t at = (i - from) * b.pitch;
+        const int64_t column = (i - from) % COLUMNS * b.pitch, at = (i - from) * b.pitch;
+        const int64_t columns = least<int64_t>(COLUMNS, to - i);
+        if (column == 0) transpose(x + i, call.inputs, rows, columns, b.columns, b.pitch);
         pieces.move(static_cast<const T*>(call.knots) + i * knots);
-        pieces.place(b.columns + at, rows, b.first + at, b.kind, b.position);
-        if (values)
-            evaluate<T, L, K + 1>(pieces.values, b.kind, b.position, rows, b.basis + at * L);
+        pieces.place(b.columns + column, rows, b.first + at, b.kind, b.position);
+        T* basis = b.sorts ? b.values : b.basis + at * L;
+        T* residual = b.sorts ? b.values + b.pitch * L : b.residual + at;
+        if (values) evaluate<T, L, K + 1>(pieces.values, b.kind, b.position, rows, basis);
         if (slopes) {
             evaluate<T, L, K>(pieces.slopes, b.kind, b.position, rows, b.slopes + at * L);
             std::memset(b.grads + at, 0, rows * sizeof(T));
         }
-        residual_at(call.residual, b.columns + at, rows, values ? b.residual + at : nullptr,
+        residual_at(call.residual, b.columns + column, rows, values ? residual : nullptr,
                     slopes ? b.residual_slope + at : nullptr);
+        if (b.sorts) sort_bases(b, i - from, call.grid);
     }
 }
 

@@ -6,10 +6,6 @@
 
 namespace knotwork::KNOTWORK_SET {
 
-// Up to so many outputs, and where the bases of a row fill a group.
-constexpr int64_t FEW_OUTPUTS = 2;
-template <int K> constexpr bool FILLS_GROUP = GROUP<K> == K + 1;
-
 // Copies the weights of one edge: the residual's, then the coefficients.
 template <class T, int K>
 INLINE void pack_edge(const Call& call, int64_t i, int64_t j, T* to) {

@@ -5,8 +5,8 @@
 // where s = s(n, i) is the first basis that does not vanish.  Per edge and row these are k + 1
 // products for the spline and one for the residual, whatever the grid.  Bases are computed once
 // for each row and input (block.hpp); the rest is written for vectors of outputs (rows.hpp).
-// Weights are copied so that those of a few inputs and strips of outputs lie together: they stay
-// in the first-level cache while all rows of a block pass by.
+// Outputs are taken in groups of strips, whose rows stay in the second-level cache; the weights of
+// a few inputs in a group are copied into the first, and all rows of the block pass by.
 #pragma once
 
 #include "few.hpp"
@@ -14,53 +14,63 @@
 
 namespace knotwork::KNOTWORK_SET {
 
-// Copies the weights of one input.  Strips that go together lie together: a row for the residual,
-// then one for each coefficient.  Edges that are not splines, and outputs beyond the last, become
-// zero.  Whole rows are read one after the other, as memory likes it.
-template <class T, int K>
-INLINE void pack_weights(const Call& call, const Block<T, K>& b, int64_t i, T* to) {
-    const int64_t outputs = call.outputs, rows = call.grid + K + 1;
-    const uint8_t* kind = call.kind + i * outputs;
-    const T* coefficients = static_cast<const T*>(call.coefficients) + i * (rows - 1) * outputs;
+// Rows after which some more weights are fetched.
+constexpr int64_t ROWS_A_FETCH = 8;
+
+// Copies the weights of one input in NS strips: a row for the residual, then one for each
+// coefficient.  Edges that are not splines, and outputs beyond the last, become zero.
+template <class T, int K, int NS>
+INLINE void pack_weights(const Call& call, int64_t i, int64_t strip, T* to) {
+    constexpr int64_t W = NS * STRIP<T>;
+    const int64_t outputs = call.outputs, rows = call.grid + K + 1, start = strip * STRIP<T>;
+    const uint8_t* kind = call.kind + i * outputs + start;
+    const T* row = static_cast<const T*>(call.coefficients) + i * (rows - 1) * outputs + start;
     const T* weight = static_cast<const T*>(call.weight);
-    const bool splines = all_splines(kind, outputs);
-    for (int64_t r = weight ? 0 : 1; r < rows; r++) {
-        const T* row = r ? coefficients + (r - 1) * outputs : weight + i * outputs;
-        for (int64_t strip = 0; strip < b.strips;) {
-            const int together = strips_together<T, K>(call, b.strips, strip);
-            const int64_t start = strip * STRIP<T>, width = together * STRIP<T>;
-            T* place = to + start * rows + r * width;
-            if (splines && start + width <= outputs)
-                for (int64_t j = 0; j < width; j += LANES<T>) store(place + j, load(row + start + j));
-            else
-                for (int64_t j = 0; j < width; j++)
-                    place[j] = start + j < outputs && kind[start + j] == 1 ? row[start + j] : T(0);
-            strip += together;
-        }
-    }
+    const bool whole = start + W <= outputs && all_splines(kind, W);
+    const auto copy = [&](const T* from, T* to) {
+        if (whole)
+            for (int64_t j = 0; j < W; j += LANES<T>) store(to + j, load(from + j));
+        else
+            for (int64_t j = 0; j < W; j++)
+                to[j] = start + j < outputs && kind[j] == 1 ? from[j] : T(0);
+    };
+    if (weight) copy(weight + i * outputs + start, to);
+    for (int64_t r = 1; r < rows; r++, row += outputs) copy(row, to + r * W);
 }
 
-// Uses the packed weights of inputs for NS strips; the first is number `column` of the block.
+// Uses the weights of inputs `from` and following in NS strips, the first ones of the panel.
 template <class T, int K, int NS>
-static void use_weights(const Call& call, const Block<T, K>& b, int64_t column, int64_t inputs,
-                        int64_t strip) {
-    const int64_t rows = call.grid + K + 1;
-    const T* weights = b.packed + strip * STRIP<T> * rows;
-    T* y = b.y + strip * b.pitch * STRIP<T>;
+static void use_weights(const Call& call, const Block<T, K>& b, int64_t from, int64_t count,
+                        int64_t strip, T* y) {
+    constexpr int64_t W = NS * STRIP<T>, LINE = 64 / int64_t(sizeof(T));
+    const int64_t rows = call.grid + K + 1, size = rows * W;
     // Inputs whose weights fit into the cache together share the reading and writing of y.
-    const int64_t bytes = rows * NS * STRIP<T> * int64_t(sizeof(T));
-    const int64_t together = least<int64_t>(8, most<int64_t>(1, L1_WEIGHTS / bytes));
-    for (int64_t i = 0; i < inputs; i += together) {
-        const Part<T> part{weights + i * b.packed_size, b.packed_size, column + i,
-                           least(together, inputs - i)};
-        if (call.backward && call.weight)
-            input_gradient_rows<T, K, NS, true>(b, part, y);
-        else if (call.backward)
-            input_gradient_rows<T, K, NS, false>(b, part, y);
-        else if (call.weight)
-            forward_rows<T, K, NS, true>(b, part, y);
-        else
-            forward_rows<T, K, NS, false>(b, part, y);
+    const int64_t together =
+        least<int64_t>(8, most<int64_t>(1, L1_WEIGHTS / (size * int64_t(sizeof(T)))));
+    for (int64_t i = 0; i < count; i += together) {
+        const int64_t inputs = least(together, count - i);
+        for (int64_t j = 0; j < inputs; j++)
+            pack_weights<T, K, NS>(call, from + i + j, strip, b.packed + j * size);
+        const Part<T> part{b.packed, size, i, inputs};
+        // Meanwhile the next inputs' weights are fetched, a few at a time: many at once would keep
+        // others waiting.
+        const int64_t next = least(together, count - i - inputs) * (rows - 1);
+        const T* line = static_cast<const T*>(call.coefficients) +
+                        (from + i + inputs) * (rows - 1) * call.outputs + strip * STRIP<T>;
+        int64_t fetched = 0;
+        for (int64_t n = 0; n < b.rows; n += ROWS_A_FETCH) {
+            const int64_t to = least(b.rows, n + ROWS_A_FETCH);
+            for (; fetched * b.rows < next * to; fetched++, line += call.outputs)
+                for (int64_t j = 0; j < W; j += LINE) __builtin_prefetch(line + j, 0, 2);
+            if (call.backward && call.weight)
+                input_gradient_rows<T, K, NS, true>(b, part, y, n, to);
+            else if (call.backward)
+                input_gradient_rows<T, K, NS, false>(b, part, y, n, to);
+            else if (call.weight)
+                forward_rows<T, K, NS, true>(b, part, y, n, to);
+            else
+                forward_rows<T, K, NS, false>(b, part, y, n, to);
+        }
     }
 }
 
@@ -69,86 +79,81 @@ template <class T, int K>
 static void apply(const Call& call, const Block<T, K>& b, int64_t from, int64_t to) {
     if constexpr (FILLS_GROUP<K>)
         if (call.outputs <= FEW_OUTPUTS) return apply_few(call, b, from, to);
-    for (int64_t i = from; i < to; i += b.packed_inputs) {
-        const int64_t count = least(b.packed_inputs, to - i);
-        for (int64_t j = 0; j < count; j++)
-            pack_weights(call, b, i + j, b.packed + j * b.packed_size);
-        for (int64_t strip = 0; strip < b.strips;) {
-            const int together = strips_together<T, K>(call, b.strips, strip);
-            if constexpr (MOST_STRIPS<K> == 4) {
-                if (together == 4) use_weights<T, K, 4>(call, b, i - from, count, strip);
-                if (together == 2) use_weights<T, K, 2>(call, b, i - from, count, strip);
-            }
-            if (together == 1) use_weights<T, K, 1>(call, b, i - from, count, strip);
-            strip += together;
+    each_group(call, b, [&](int64_t strip, int together, int64_t, int64_t, T* y) {
+        if constexpr (MOST_STRIPS<K> == 4) {
+            if (together == 4) use_weights<T, K, 4>(call, b, from, to - from, strip, y);
+            if (together == 2) use_weights<T, K, 2>(call, b, from, to - from, strip, y);
         }
-    }
+        if (together == 1) use_weights<T, K, 1>(call, b, from, to - from, strip, y);
+    });
 }
 
-// Writes one input's gradients, or adds to them.
+// Writes one input's gradients in one strip, or adds to them.
 template <class T, int K>
-INLINE void unpack_gradient(const Call& call, const Block<T, K>& b, int64_t i, bool add) {
-    const int64_t outputs = call.outputs, rows = call.grid + K + 1;
-    const uint8_t* kind = call.kind + i * outputs;
-    T* coefficients = static_cast<T*>(call.grad_coefficients) + i * (rows - 1) * outputs;
+INLINE void unpack_gradient(const Call& call, const Block<T, K>& b, int64_t i, int64_t strip,
+                            bool add) {
+    const int64_t outputs = call.outputs, rows = call.grid + K + 1, start = strip * STRIP<T>;
+    const uint8_t* kind = call.kind + i * outputs + start;
+    T* row = static_cast<T*>(call.grad_coefficients) + i * (rows - 1) * outputs + start;
+    const auto copy = [&](const T* from, T* to) {
+        for (int64_t j = 0; j < STRIP<T> && start + j < outputs; j++)
+            to[j] = (add ? to[j] : T(0)) + (kind[j] == 1 ? from[j] : T(0));
+    };
+    for (int64_t r = 0; r < rows - 1; r++, row += outputs) copy(b.gradient + r * STRIP<T>, row);
+    if (call.grad_weight)
+        copy(b.gradient + (rows - 1) * STRIP<T>,
+             static_cast<T*>(call.grad_weight) + i * outputs + start);
+}
+
+// Gradients of the weights of inputs `from` to `to`, written or added.
+template <class T, int K>
+static void weight_gradients(const Call& call, const Block<T, K>& b, int64_t from, int64_t to,
+                             bool add) {
+    if constexpr (FILLS_GROUP<K>)
+        if (call.outputs <= FEW_OUTPUTS) {
+            for (int64_t i = from; i < to; i++) {
+                weight_gradient_few(call, b, i - from);
+                unpack_gradient(call, b, i, 0, add);
+            }
+            return;
+        }
+    const int64_t outputs = call.outputs, count = call.grid + K;
+    T* coefficients = static_cast<T*>(call.grad_coefficients);
     T* weight = static_cast<T*>(call.grad_weight);
-    const bool whole = all_splines(kind, outputs);
-    const int64_t bytes = call.inputs * rows * outputs * int64_t(sizeof(T));
+    const int64_t bytes = call.inputs * count * outputs * int64_t(sizeof(T));
     const bool stream = !add && bytes > CACHED_GRADIENT && outputs % LANES<T> == 0 &&
                         reinterpret_cast<uintptr_t>(coefficients) % VECTOR_BYTES == 0 &&
                         reinterpret_cast<uintptr_t>(weight) % VECTOR_BYTES == 0;
-    for (int64_t r = 0; r < rows; r++) {
-        if (r == rows - 1 && !weight) return;
-        T* row = r < rows - 1 ? coefficients + r * outputs : weight + i * outputs;
-        for (int64_t strip = 0; strip < b.strips; strip++) {
-            const int64_t start = strip * STRIP<T>;
-            const T* place = b.gradient + (strip * rows + r) * STRIP<T>;
-            if (whole && start + STRIP<T> <= outputs)
-                for (int j = 0; j < STRIP<T>; j += LANES<T>) {
-                    const Vector<T> value = load(place + j);
-                    if (stream)
-                        store_past_cache(row + start + j, value);
-                    else
-                        store(row + start + j, add ? load(row + start + j) + value : value);
-                }
-            else
-                for (int64_t j = 0; j < STRIP<T> && start + j < outputs; j++)
-                    row[start + j] = (add ? row[start + j] : T(0)) +
-                                     (kind[start + j] == 1 ? place[j] : T(0));
-        }
-    }
-}
-
-template <class T, int K, bool RES>
-static void weight_gradients(const Call& call, const Block<T, K>& b, int64_t from, int64_t to,
-                             bool add) {
-    for (int64_t i = from; i < to; i++) {
-        if constexpr (FILLS_GROUP<K>)
-            if (call.outputs <= FEW_OUTPUTS) {
-                weight_gradient_few(call, b, i - from);
-                unpack_gradient(call, b, i, add);
-                continue;
+    each_group(call, b, [&](int64_t first, int together, int64_t, int64_t, const T* g) {
+        for (int64_t i = from; i < to; i++)
+            for (int64_t s = 0; s < together; s++) {
+                const int64_t start = (first + s) * STRIP<T>, at = i * outputs + start;
+                const bool whole =
+                    start + STRIP<T> <= outputs && all_splines(call.kind + at, STRIP<T>);
+                T* last = b.gradient + count * STRIP<T>;
+                Target<T> target{b.gradient, weight ? last : nullptr, STRIP<T>, false, false};
+                if (whole)
+                    target = {coefficients + i * count * outputs + start,
+                              weight ? weight + at : nullptr, outputs, add, stream};
+                weight_gradient_rows<T, K>(b, i - from, call.grid, g + s * STRIP<T>,
+                                           together * STRIP<T>, target);
+                if (!whole) unpack_gradient(call, b, i, first + s, add);
             }
-        sort_rows(b, i - from, call.grid);
-        for (int64_t strip = 0; strip < b.strips; strip++) {
-            const T* g = b.y + strip * b.pitch * STRIP<T>;
-            T* gradient = b.gradient + strip * (call.grid + K + 1) * STRIP<T>;
-            weight_gradient_rows<T, K, RES>(b, i - from, call.grid, g, gradient);
-        }
-        unpack_gradient(call, b, i, add);
-    }
+    });
 }
 
-INLINE int64_t rows_together(const Call& call, int64_t rows) {
+template <class T, int K> INLINE int64_t rows_together(const Call& call, int64_t rows) {
     // Copying weights must not weigh more than using them.
-    const int64_t most_rows = least(MOST_ROWS, most(LEAST_ROWS, 16 * (call.grid + 4)));
+    const int64_t most_rows =
+        least(call.outputs > MOST_STRIPS<K> * STRIP<T> ? GROUP_ROWS : MOST_ROWS,
+              most(LEAST_ROWS, 16 * (call.grid + 4)));
     const int64_t blocks = (rows + most_rows - 1) / most_rows;
     return blocks ? (rows + blocks - 1) / blocks : 1;
 }
 
 // Outputs of rows `start` to `end`.
 template <class T, int K> static bool forward(const Call& call, int64_t start, int64_t end) {
-    const int64_t together = rows_together(call, end - start);
+    const int64_t together = rows_together<T, K>(call, end - start);
     char* memory = workspace(Block<T, K>::carve(call, together, nullptr, nullptr));
     if (!memory) return false;
     Block<T, K> b;
@@ -156,21 +161,21 @@ template <class T, int K> static bool forward(const Call& call, int64_t start, i
     Pieces<T, K> pieces(call, b.pieces);
     for (int64_t at = start; at < end; at += together) {
         b.rows = least(together, end - at);
-        fill_rows(b, static_cast<const T*>(call.bias), call.outputs);
+        fill_rows(call, b);
         const T* x = static_cast<const T*>(call.x) + at * call.inputs;
-        for (int64_t i = 0; i < call.inputs; i += COLUMNS) {
-            const int64_t to = least<int64_t>(call.inputs, i + COLUMNS);
+        for (int64_t i = 0; i < call.inputs; i += b.panel) {
+            const int64_t to = least(call.inputs, i + b.panel);
             prepare(call, b, pieces, x, i, to);
             apply(call, b, i, to);
         }
-        unpack_rows(b, static_cast<T*>(call.y) + at * call.outputs, call.outputs);
+        unpack_rows(call, b, static_cast<T*>(call.y) + at * call.outputs);
     }
     return true;
 }
 
 // Gradients of inputs `start` to `end` and of their weights.
 template <class T, int K> static bool backward(const Call& call, int64_t start, int64_t end) {
-    const int64_t together = rows_together(call, call.rows);
+    const int64_t together = rows_together<T, K>(call, call.rows);
     char* memory = workspace(Block<T, K>::carve(call, together, nullptr, nullptr));
     if (!memory) return false;
     Block<T, K> b;
@@ -178,23 +183,18 @@ template <class T, int K> static bool backward(const Call& call, int64_t start, 
     Pieces<T, K> pieces(call, b.pieces);
     for (int64_t at = 0; at < call.rows; at += together) {
         b.rows = least(together, call.rows - at);
-        pack_rows(b, static_cast<const T*>(call.y) + at * call.outputs, call.outputs);
-        if (start == 0 && call.grad_bias)
-            bias_gradient(b, static_cast<T*>(call.grad_bias), call.outputs, at > 0);
+        pack_rows(call, b, static_cast<const T*>(call.y) + at * call.outputs);
+        if (start == 0 && call.grad_bias) bias_gradient(call, b, at > 0);
         const T* x = static_cast<const T*>(call.x) + at * call.inputs;
-        for (int64_t i = start; i < end; i += COLUMNS) {
-            const int64_t to = least(end, i + COLUMNS);
+        for (int64_t i = start; i < end; i += b.panel) {
+            const int64_t to = least(end, i + b.panel);
             prepare(call, b, pieces, x, i, to);
             if (call.grad_x) {
                 apply(call, b, i, to);
                 T* grads = static_cast<T*>(call.grad_x) + at * call.inputs + i;
                 transpose(b.grads, b.pitch, to - i, b.rows, grads, call.inputs);
             }
-            if (!call.grad_coefficients) continue;
-            if (call.weight)
-                weight_gradients<T, K, true>(call, b, i, to, at > 0);
-            else
-                weight_gradients<T, K, false>(call, b, i, to, at > 0);
+            if (call.grad_coefficients) weight_gradients(call, b, i, to, at > 0);
         }
     }
     finish_stores();

@@ -13,24 +13,24 @@ template <class T> struct Part {
     int64_t inputs;
 };
 
-// y += the inputs' edges, for NS strips.
+// y += the inputs' edges, for NS strips, in rows `from` to `to`.
 //
 // Pointers are copied out of the block first: the compiler cannot know that writing to y leaves
 // them alone, and would read them again for every row.
 template <class T, int K, int NS, bool RES>
-static void forward_rows(const Block<T, K>& b, const Part<T>& part, T* y) {
+NOINLINE void forward_rows(const Block<T, K>& b, const Part<T>& part, T* y, int64_t from,
+                           int64_t to) {
     constexpr int L = GROUP<K>, W = NS * STRIP<T>, V = NS * STRIP_VECTORS, N = LANES<T>;
-    const int64_t pitch = b.pitch, strip = pitch * STRIP<T>, inputs = part.inputs, rows = b.rows;
+    const int64_t pitch = b.pitch, inputs = part.inputs;
     const T* const first_basis = b.basis + part.column * pitch * L;
     const T* const first_residual = b.residual + part.column * pitch;
     const int32_t* const first_start = b.first + part.column * pitch;
     const T* const weights = part.weights;
     const int64_t weights_pitch = part.pitch;
-    for (int64_t n = 0; n < rows; n++) {
+    for (int64_t n = from; n < to; n++) {
         Vector<T> sums[V];
-        T* const row = y + n * STRIP<T>;
-        for (int v = 0; v < V; v++)
-            sums[v] = load(row + v / STRIP_VECTORS * strip + v % STRIP_VECTORS * N);
+        T* const row = y + n * W;
+        for (int v = 0; v < V; v++) sums[v] = load(row + v * N);
         const T* c = weights;
         const T* basis = first_basis + n * L;
         const T* residual = first_residual + n;
@@ -46,28 +46,27 @@ static void forward_rows(const Block<T, K>& b, const Part<T>& part, T* y) {
             residual += pitch;
             start += pitch;
         }
-        for (int v = 0; v < V; v++)
-            store(row + v / STRIP_VECTORS * strip + v % STRIP_VECTORS * N, sums[v]);
+        for (int v = 0; v < V; v++) store(row + v * N, sums[v]);
     }
 }
 
 // The inputs' gradient += what comes from NS strips: slopes times the weights' dot products with
 // the outputs' gradient.
 template <class T, int K, int NS, bool RES>
-static void input_gradient_rows(const Block<T, K>& b, const Part<T>& part, const T* g) {
+NOINLINE void input_gradient_rows(const Block<T, K>& b, const Part<T>& part, const T* g,
+                                  int64_t from, int64_t to) {
     constexpr int L = GROUP<K>, W = NS * STRIP<T>, V = NS * STRIP_VECTORS, N = LANES<T>;
-    const int64_t pitch = b.pitch, strip = pitch * STRIP<T>, inputs = part.inputs, rows = b.rows;
+    const int64_t pitch = b.pitch, inputs = part.inputs;
     const T* const first_slopes = b.slopes + part.column * pitch * L;
     const T* const first_residual = b.residual_slope + part.column * pitch;
     const int32_t* const first_start = b.first + part.column * pitch;
     T* const first_grads = b.grads + part.column * pitch;
     const T* const weights = part.weights;
     const int64_t weights_pitch = part.pitch;
-    for (int64_t n = 0; n < rows; n++) {
+    for (int64_t n = from; n < to; n++) {
         Vector<T> grad[V];
-        const T* const row = g + n * STRIP<T>;
-        for (int v = 0; v < V; v++)
-            grad[v] = load(row + v / STRIP_VECTORS * strip + v % STRIP_VECTORS * N);
+        const T* const row = g + n * W;
+        for (int v = 0; v < V; v++) grad[v] = load(row + v * N);
         const T* c = weights;
         const T* slopes = first_slopes + n * L;
         const T* residual = first_residual + n;
@@ -96,52 +95,53 @@ static void input_gradient_rows(const Block<T, K>& b, const Part<T>& part, const
     }
 }
 
-// Row numbers of one input, sorted by interval.
-template <class T, int K>
-INLINE void sort_rows(const Block<T, K>& b, int64_t input, int64_t grid) {
-    const int32_t* first = b.first + input * b.pitch;
-    int32_t* begin = b.begin + 1;
-    for (int64_t s = -1; s <= grid; s++) begin[s] = 0;
-    for (int64_t n = 0; n < b.rows; n++) begin[first[n]]++;
-    int32_t total = 0;
-    for (int64_t s = 0; s < grid; s++) {
-        const int32_t count = begin[s];
-        begin[s] = total;
-        total += count;
-    }
-    // Afterwards begin[s] is where interval s ends, which is where s + 1 begins.
-    for (int64_t n = 0; n < b.rows; n++) b.order[begin[first[n]]++] = int32_t(n);
-}
+// Where gradients of one input's weights go in one strip.
+template <class T> struct Target {
+    T* coefficients;
+    T* weight;      // null if residuals have none
+    int64_t pitch;  // from one coefficient to the next
+    bool add;       // to what is there
+    bool stream;    // past the caches
 
-// Gradient of one input's weights in one strip, rows sorted by interval: the sums stay in
+    void put(T* to, Vector<T> value) const {
+        if (stream)
+            store_past_cache(to, value);
+        else
+            store(to, add ? load(to) + value : value);
+    }
+};
+
+// Gradient of one input's weights in one strip, its rows sorted by interval: the sums stay in
 // registers and move on with the interval.
-template <class T, int K, bool RES>
+template <class T, int K>
 static void weight_gradient_rows(const Block<T, K>& b, int64_t input, int64_t grid, const T* g,
-                                 T* to) {
+                                 int64_t width, const Target<T>& target) {
     constexpr int L = GROUP<K>, V = STRIP_VECTORS, N = LANES<T>;
     const T* basis = b.basis + input * b.pitch * L;
     const T* residual = b.residual + input * b.pitch;
+    const int32_t* order = b.order + input * b.pitch;
+    const int32_t* before = b.before + input * (grid + 1);
+    T* to = target.coefficients;
     Vector<T> sums[K + 1][V] = {}, residual_sums[V] = {};
-    for (int64_t s = 0; s < grid; s++, to += V * N) {
-        const int32_t end = b.begin[s + 1];
-        for (int32_t p = b.begin[s]; p < end; p++) {
-            const int64_t n = b.order[p];
+    for (int64_t s = 0; s < grid; s++, to += target.pitch) {
+        const int32_t end = before[s + 1];
+        for (int32_t p = before[s]; p < end; p++) {
             Vector<T> grad[V];
-            for (int v = 0; v < V; v++) grad[v] = load(g + n * V * N + v * N);
+            for (int v = 0; v < V; v++) grad[v] = load(g + order[p] * width + v * N);
             for (int a = 0; a <= K; a++)
-                for (int v = 0; v < V; v++) sums[a][v] += basis[n * L + a] * grad[v];
-            if (RES)
-                for (int v = 0; v < V; v++) residual_sums[v] += residual[n] * grad[v];
+                for (int v = 0; v < V; v++) sums[a][v] += basis[p * L + a] * grad[v];
+            for (int v = 0; v < V; v++) residual_sums[v] += residual[p] * grad[v];
         }
         for (int v = 0; v < V; v++) {
-            store(to + v * N, sums[0][v]);
+            target.put(to + v * N, sums[0][v]);
             for (int a = 0; a < K; a++) sums[a][v] = sums[a + 1][v];
             sums[K][v] = Vector<T>{};
         }
     }
-    for (int a = 0; a < K; a++, to += V * N)
-        for (int v = 0; v < V; v++) store(to + v * N, sums[a][v]);
-    for (int v = 0; v < V; v++) store(to + v * N, residual_sums[v]);
+    for (int a = 0; a < K; a++, to += target.pitch)
+        for (int v = 0; v < V; v++) target.put(to + v * N, sums[a][v]);
+    if (!target.weight) return;
+    for (int v = 0; v < V; v++) target.put(target.weight + v * N, residual_sums[v]);
 }
 
 }  // namespace knotwork::KNOTWORK_SET

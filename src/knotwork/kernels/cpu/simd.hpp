@@ -12,6 +12,8 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
+// For innermost loops: among others' variables they would run out of registers.
+#define NOINLINE static __attribute__((noinline))
 
 namespace knotwork::KNOTWORK_SET {
 
