@@ -2,10 +2,11 @@
 
 The network is a scientist's, [2, 5, 1] at grid 5 with 1,000 rows in float64, on one thread. Steps
 are taken from where eight of them have led, each from there anew, with the compiled library and in
-plain torch in turns; times are medians of the thread's own time on the processor.
+plain torch in turns: every repeat times ten in a row of each, as a fit takes them. Times are
+medians over the repeats of the thread's own time on the processor.
 
-    python benchmarks/steps.py            # 200 repeats
-    python benchmarks/steps.py --short    # 30
+    python benchmarks/steps.py            # 60 repeats
+    python benchmarks/steps.py --short    # 10
 """
 
 from __future__ import annotations
@@ -26,12 +27,17 @@ from knotwork.training.levenberg_marquardt import LevenbergMarquardt
 
 ROWS = 1_000
 START_STEPS = 8
+IN_A_ROW = 10
 
 
-def taken(work: Callable[[], object]) -> float:
-    began = time.thread_time()
-    work()
-    return 1e3 * (time.thread_time() - began)
+def taken(work: Callable[[], object], before: Callable[[], object]) -> float:
+    total = 0.0
+    for _ in range(IN_A_ROW):
+        before()
+        began = time.thread_time()
+        work()
+        total += time.thread_time() - began
+    return 1e3 * total / IN_A_ROW
 
 
 def main() -> None:
@@ -54,15 +60,20 @@ def main() -> None:
         model.zero_grad()
         model(x).backward(y)
 
+    def back() -> None:
+        problem.write(start)
+        solver.damping = damping
+
     times: dict[str, list[float]] = {}
-    for repeat in range(30 if given.short else 200):
+    for repeat in range(10 if given.short else 60):
         for backend in ("auto", "reference"):
             with kernels.use(backend):
-                problem.write(start)
-                solver.damping = damping
-                found = {"step": taken(solver.step), "forward and backward": taken(passes)}
-            # The first few only warm up.
-            for what, value in found.items() if repeat > 4 else ():
+                found = {
+                    "step": taken(solver.step, back),
+                    "forward and backward": taken(passes, back),
+                }
+            # The first only warms up.
+            for what, value in found.items() if repeat else ():
                 times.setdefault(f"{what}, {backend}", []).append(value)
     results: dict[str, dict[str, float]] = {}
     for name, values in times.items():

@@ -127,10 +127,10 @@ def autocast_converts(x: torch.Tensor, dtype: torch.dtype) -> bool:
     return torch.is_autocast_enabled(x.device.type) and torch.float64 not in (x.dtype, dtype)
 
 
-def check_input(
-    x: Any, *, inputs: int, dtype: torch.dtype, device: torch.device, network: str
-) -> None:
+def check_input(x: Any, *, inputs: int, like: torch.Tensor, network: str) -> None:
     """Raise unless `x` is a tensor of shape (..., inputs) as a network of that class takes it.
+
+    `like` is one of the network's own tensors, of its dtype and on its device.
 
     Raises
     ------
@@ -139,6 +139,7 @@ def check_input(
     ValueError
         If it is on another device or of another shape.
     """
+    dtype, device = like.dtype, like.device
     if not isinstance(x, torch.Tensor):
         raise TypeError(
             f"X must be a tensor; got {type(x).__name__}: use torch.as_tensor(X, dtype={dtype})."

@@ -235,14 +235,14 @@ class KANLayer(LayerEdges):
     def uniform(self) -> bool:
         """Whether every input's knots are evenly spaced."""
         # Looked at once for each knot vector: knots are replaced, never changed in place.
-        known = self._uniform
-        if torch.compiler.is_compiling() or is_batched(self.knots):
+        known, knots = self._uniform, self.knots
+        if torch.compiler.is_compiling() or is_batched(knots):
             # Numbers cannot be looked at, and torch.export's knots are stand-ins; where nothing
             # is known "no" is right too, only slower.
             exporting = torch.compiler.is_exporting()
-            return known is not None and known[1] and (exporting or known[0] is self.knots)
-        if known is None or known[0] is not self.knots:
-            known = self._uniform = (self.knots, is_uniform(self.knots))
+            return known is not None and known[1] and (exporting or known[0] is knots)
+        if known is None or known[0] is not knots:
+            known = self._uniform = (knots, is_uniform(knots))
         return known[1]
 
     @property
@@ -294,16 +294,17 @@ class KANLayer(LayerEdges):
                 f"X has shape {tuple(x.shape)}, but this layer takes {self.in_features} features "
                 "in the last dimension."
             )
+        dtype = self.knots.dtype
         if not x.is_floating_point():
             raise TypeError(
-                f"X must hold floating-point numbers; got {x.dtype}: use X.to({self.knots.dtype})."
+                f"X must hold floating-point numbers; got {x.dtype}: use X.to({dtype})."
             )
-        if autocast_converts(x, self.knots.dtype):
+        if autocast_converts(x, dtype):
             return self._forward_under_autocast(x)
-        if x.dtype != self.knots.dtype:
+        if x.dtype != dtype:
             raise TypeError(
-                f"X is {x.dtype}, but the layer is {self.knots.dtype}: use "
-                f"X.to({self.knots.dtype}) or KANLayer(..., dtype={x.dtype})."
+                f"X is {x.dtype}, but the layer is {dtype}: use X.to({dtype}) or "
+                f"KANLayer(..., dtype={x.dtype})."
             )
         flat = x if x.dim() == 2 else x.reshape(-1, self.in_features)
         y = self.spline_sums(flat)

@@ -155,8 +155,7 @@ class MLP(Trainable):
         check_input(
             x,
             inputs=self.input_count,
-            dtype=self.dtype,
-            device=self.device,
+            like=self.layer(0).weight,
             network=type(self).__name__,
         )
 

@@ -222,8 +222,7 @@ class KAN(Trainable):
         check_input(
             x,
             inputs=self.input_count,
-            dtype=self.dtype,
-            device=self.device,
+            like=self.layer(0).knots,
             network=type(self).__name__,
         )
 

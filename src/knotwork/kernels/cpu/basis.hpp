@@ -117,24 +117,25 @@ template <class T, int K> struct Pieces {
     }
 
     // First basis, class and position of every point.  nan stays in the position.
-    void place(const T* x, int64_t rows, int32_t* first, int32_t* kind, T* position) const {
+    void place(const T* __restrict x, int64_t rows, int32_t* __restrict first,
+               int32_t* __restrict kind, T* __restrict position) const {
         const T low = breaks[0], high = breaks[grid];
         const int32_t last = int32_t(grid - 1);
         const bool clamps = rule == CONSTANT || rule == ZERO;
         if (uniform) {
             const T width = this->width;
+            const T end = (high - low) / width;
             for (int64_t n = 0; n < rows; n++) {
-                T inside = x[n] < low ? low : x[n];
-                inside = inside > high ? high : inside;
-                const T where = (inside - low) / width;
-                int32_t start = int32_t(inside >= low ? where : T(0));
+                T where = (x[n] - low) / width;
                 // Knots that all lie on one point, or are nan, have no interval: any will do.
-                start = start < 0 ? 0 : start > last ? last : start;
-                const T point = clamps ? inside : x[n];
-                first[n] = start;
-                kind[n] = x[n] < low ? 0 : x[n] > high ? 2 : 1;
-                position[n] = (point - low) / width - T(start);
+                T inside = where > 0 ? where : T(0);
+                inside = inside < T(last) ? inside : T(last);
+                first[n] = int32_t(inside);
+                where = clamps && x[n] < low ? T(0) : where;
+                where = clamps && x[n] > high ? end : where;
+                position[n] = where - T(int32_t(inside));
             }
+            for (int64_t n = 0; n < rows; n++) kind[n] = 1 + (x[n] > high) - (x[n] < low);
             return;
         }
         for (int64_t n = 0; n < rows; n++) {

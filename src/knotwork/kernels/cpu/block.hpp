@@ -103,7 +103,7 @@ template <class T, int K> struct Block {
         take(&b.before, b.sorts ? b.panel * (call.grid + 1) : 0);
         take(&b.values, b.sorts ? b.pitch * (L + 1) : 0);
         take(&b.pieces, Pieces<T, K>::size(call.grid, call.uniform));
-        take(&b.packed, most<int64_t>(L1_WEIGHTS / sizeof(T), weights));
+        take(&b.packed, most<int64_t>(L1_WEIGHTS / sizeof(T), most(weights, 2 * call.grid * L)));
         take(&b.gradient, back ? weights : 0);
         take(&b.y, b.strips * b.pitch * STRIP<T>);
         return used;

@@ -63,19 +63,33 @@ static void weight_gradient_few(const Call& call, const Block<T, K>& b, int64_t 
     const T* basis = b.basis + at * L;
     const T* residual = b.residual + at;
     const int32_t* first = b.first + at;
+    // Sums of an interval lie apart from its neighbours': where what is read was written in parts,
+    // reading waits.  For the same reason every other row has sums of its own.
+    const int64_t grid = call.grid, pitch = grid * L;
     T* sums = b.packed;
     for (int64_t j = 0; j < call.outputs; j++) {
-        std::memset(sums, 0, size_t(count) * sizeof(T));
-        T weight = 0;
+        std::memset(sums, 0, size_t(2 * pitch) * sizeof(T));
+        T weights[2] = {};
         const T* y = b.y + j;
-        for (int64_t n = 0; n < b.rows; n++) {
+        const auto add = [&](int64_t n, int64_t half) {
             const T grad = y[n * STRIP<T>];
-            *reinterpret_cast<Lanes*>(sums + first[n]) +=
+            *reinterpret_cast<Lanes*>(sums + half * pitch + first[n] * L) +=
                 grad * *reinterpret_cast<const Lanes*>(basis + n * L);
-            if (call.weight) weight += grad * residual[n];
+            if (call.weight) weights[half] += grad * residual[n];
+        };
+        int64_t n = 0;
+        for (; n + 1 < b.rows; n += 2) {
+            add(n, 0);
+            add(n + 1, 1);
         }
-        for (int64_t r = 0; r < count; r++) b.gradient[r * STRIP<T> + j] = sums[r];
-        b.gradient[count * STRIP<T> + j] = weight;
+        if (n < b.rows) add(n, 0);
+        for (int64_t r = 0; r < count; r++) {
+            T sum = 0;
+            for (int64_t s = most<int64_t>(0, r - K); s <= least(r, grid - 1); s++)
+                sum += sums[s * L + r - s] + sums[pitch + s * L + r - s];
+            b.gradient[r * STRIP<T> + j] = sum;
+        }
+        b.gradient[count * STRIP<T> + j] = weights[0] + weights[1];
     }
 }
 
