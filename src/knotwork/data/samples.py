@@ -50,6 +50,9 @@ class Samples:
 
     def blocks(self, rows: int) -> Iterator[Samples]:
         """Go through all rows, at most `rows` at a time."""
+        if 0 < len(self) <= rows:
+            yield self
+            return
         for start in range(0, len(self), rows):
             yield self.take(slice(start, start + rows))
 

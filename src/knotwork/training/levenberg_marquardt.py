@@ -122,7 +122,7 @@ class LevenbergMarquardt:
         diagonal.clamp_(min=float(diagonal.max()) * _LEAST_DIAGONAL)
         # Solved in units in which the diagonal is 1, which keeps the factorisation accurate.
         scale = diagonal.sqrt()
-        scaled = matrix / scale / scale[:, None]
+        scaled = (matrix / scale).div_(scale[:, None])
         right = -(gradient / scale)
         weights = torch.ones_like(scale) if self._metric is None else self._metric() / diagonal
         weights = weights + _LEAST_WEIGHT
@@ -154,7 +154,8 @@ class LevenbergMarquardt:
         factor, failed = torch.linalg.cholesky_ex(damped)
         if int(failed) != 0:
             return right, math.nan
-        move = torch.cholesky_solve(right[:, None], factor)[:, 0]
+        half = torch.linalg.solve_triangular(factor, right[:, None], upper=False)
+        move = torch.linalg.solve_triangular(factor.T, half, upper=True)[:, 0]
         return move, 0.5 * float(move @ (self.damping * weights * move + right))
 
     def _refuse(self) -> None:

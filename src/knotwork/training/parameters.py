@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Generic, TypeVar
+from itertools import accumulate
+from typing import Generic, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -61,9 +62,12 @@ class LayerParameters:
     @property
     def tensors(self) -> list[Tensor]:
         """The layer's parameters, as they are now: grids and symbols replace them."""
-        layer = self.layer
-        weights = [] if layer.residual_weight is None else [layer.residual_weight]
-        return [layer.coefficients, *weights, layer.affine, layer.bias]
+        # Past nn.Module's look-up of attributes, which takes longer than copying a small one.
+        known = self.layer._parameters
+        names = ["coefficients", "residual_weight", "affine", "bias"]
+        if self.layer.residual is None:
+            names.remove("residual_weight")
+        return [cast(Tensor, known[name]) for name in names]
 
     def places(self) -> Tensor:
         """Where every entry of the layer's slice stands in its `tensors`, flattened and joined.
@@ -149,7 +153,18 @@ class FreeParameters:
             begin += sum(tensor.numel() for tensor in part.tensors)
         return torch.cat(places)
 
-    # Both are called in every trial of a step: few operations on tensors, however many layers.
+    @cached_property
+    def _order(self) -> tuple[Tensor, list[int], list[Tensor]]:
+        """The vector's entries by where they stand; how many in every tensor, and where there."""
+        places, order = self._places.sort()
+        counts = [tensor.numel() for tensor in self._tensors()]
+        begins = [0, *accumulate(counts)]
+        cuts = torch.searchsorted(places, torch.tensor(begins, device=places.device))
+        sizes = cuts.diff().tolist()
+        parts = zip(places.split(sizes), begins, strict=False)
+        return order, sizes, [part - begin for part, begin in parts]
+
+    # Both are called in every trial of a step: few operations on tensors.
 
     @torch.no_grad()
     def read(self) -> Tensor:
@@ -159,11 +174,11 @@ class FreeParameters:
     @torch.no_grad()
     def write(self, values: Tensor) -> None:
         """Set the network's parameters from a vector of shape (size,), which is kept."""
-        tensors = self._tensors()
-        joined = _joined(tensors).put_(self._places, values)
-        parts = joined.split([tensor.numel() for tensor in tensors])
-        for tensor, part in zip(tensors, parts, strict=True):
-            tensor.copy_(part.view_as(tensor))
+        order, sizes, places = self._order
+        parts = values.take(order).split_with_sizes(sizes)
+        for tensor, size, place, part in zip(self._tensors(), sizes, places, parts, strict=True):
+            if size:
+                tensor.put_(place, part)
         self._vector.remember(values)
 
     def version(self) -> Hashable:
