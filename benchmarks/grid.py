@@ -77,7 +77,7 @@ def main() -> None:
     results: list[dict[str, Any]] = []
     for width, rows, dtype in layers.CASES:
         repeats = 9 if given.short else given.repeats
-        found = layers.compare(width, rows, dtype, 1, repeats, given.peers, GRIDS)
+        found = layers.compare(width, rows, dtype, [1], repeats, given.peers, GRIDS)
         layers.show(found)
         results += found
     grows, extra = growth(results), memory()

@@ -2,12 +2,12 @@
 
 Every repeat times each network once, one after the other, so that whatever else the machine does
 falls on all alike; a ratio is that of two times of the same repeat.  One thread is timed by its
-own time on the processor, which leaves out when others had it; two by the clock.  A train step is
-forward and backward; "inner step" also finds the gradient of the inputs, as layers inside a network
-do.
+own time on the processor, which leaves out when others had it.  With --two every repeat times each
+network with one thread and with two, both by the clock.  A train step is forward and backward;
+"inner step" also finds the gradient of the inputs, as layers inside a network do.
 
-    python benchmarks/layers.py            # grids 5, 20 and 100, one thread and two
-    python benchmarks/layers.py --short    # fewer repeats, one thread
+    python benchmarks/layers.py            # grids 5, 20 and 100, one thread
+    python benchmarks/layers.py --short    # fewer repeats
     python benchmarks/layers.py --two      # [256, 256] alone, one thread and two (threads.json)
     python benchmarks/layers.py --peers    # with inkan, flashkan and pykan (pip install --no-deps)
 
@@ -72,8 +72,8 @@ def steps(model: nn.Module, x: Tensor, grad: Tensor) -> dict[str, Step]:
     return {"forward": forward, "step": lambda: train(x), "inner step": lambda: train(inner)}
 
 
-def timed(step: Step, threads: int) -> float:
-    clock = time.thread_time if threads == 1 else time.perf_counter
+def timed(step: Step, threads: int, clock: Callable[[], float]) -> float:
+    torch.set_num_threads(threads)
     began = clock()
     step()
     return 1e3 * (clock() - began)
@@ -103,12 +103,12 @@ def compare(
     width: tuple[int, ...],
     rows: int,
     dtype: torch.dtype,
-    threads: int,
+    threads: Sequence[int],
     repeats: int,
     with_peers: bool,
     grids: Sequence[int] = GRIDS,
 ) -> list[dict[str, Any]]:
-    torch.set_num_threads(threads)
+    clock = time.thread_time if max(threads) == 1 else time.perf_counter
     source = torch.Generator().manual_seed(0)
     x = torch.rand(rows, width[0], generator=source, dtype=dtype) * 2 - 1
     grad = torch.randn(rows, width[-1], generator=source, dtype=dtype)
@@ -119,28 +119,33 @@ def compare(
     work = {name: steps(model, x, grad) for name, model in models.items()}
     results: list[dict[str, Any]] = []
     for kind in ("forward", "step", "inner step"):
-        times: dict[str, list[float]] = {name: [] for name in models}
+        runs = list(itertools.product(models, threads))
+        times: dict[tuple[str, int], list[float]] = {run: [] for run in runs}
         for repeat in range(repeats + 2):
-            for name in models:
-                taken = timed(work[name][kind], threads)
+            for name, count in runs:
+                taken = timed(work[name][kind], count, clock)
                 # The first two only warm up.
                 if repeat > 1:
-                    times[name].append(taken)
-        for name in models:
-            ratios = [a / b for a, b in zip(times[name], times[LINEAR], strict=True)]
-            results.append(
-                {
-                    "width": list(width),
-                    "rows": rows,
-                    "dtype": str(dtype).removeprefix("torch."),
-                    "threads": threads,
-                    "what": kind,
-                    "model": name,
-                    "milliseconds": spread(times[name]),
-                    "over_linear": spread(ratios),
-                }
-            )
+                    times[name, count].append(taken)
+        for name, count in runs:
+            found = {
+                "width": list(width),
+                "rows": rows,
+                "dtype": str(dtype).removeprefix("torch."),
+                "threads": count,
+                "what": kind,
+                "model": name,
+                "milliseconds": spread(times[name, count]),
+                "over_linear": spread(ratios(times[name, count], times[LINEAR, count])),
+            }
+            if count > 1:
+                found["one_thread_over"] = spread(ratios(times[name, 1], times[name, count]))
+            results.append(found)
     return results
+
+
+def ratios(times: list[float], others: list[float]) -> list[float]:
+    return [a / b for a, b in zip(times, others, strict=True)]
 
 
 def show(results: list[dict[str, Any]]) -> None:
@@ -152,6 +157,7 @@ def show(results: list[dict[str, Any]]) -> None:
             f"{entry['model']:<18}  {took['median']:8.3f} ms ({took['low']:.3f} to "
             f"{took['high']:.3f})  {ratio['median']:5.2f} ({ratio['low']:.2f} to "
             f"{ratio['high']:.2f})"
+            + (f"  {gain['median']:.2f} times one" if (gain := entry.get("one_thread_over")) else "")
         )
 
 
@@ -159,20 +165,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--repeats", type=int, default=31)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--peers", action="store_true")
     parser.add_argument("--two", action="store_true")
     options = parser.parse_args()
     backend, why = selection.explain()
     print(f"backend {backend}: {why}; medians and quartiles; the last column is over Linear")
     results: list[dict[str, Any]] = []
-    cases = CASES[1:2] if options.two else CASES
-    for threads in [1] if options.short else [1, 2] if options.two else options.threads:
-        for width, rows, dtype in cases:
-            repeats = 9 if options.short else options.repeats
-            found = compare(width, rows, dtype, threads, repeats, options.peers)
-            show(found)
-            results += found
+    for width, rows, dtype in CASES[1:2] if options.two else CASES:
+        repeats = 9 if options.short else options.repeats
+        threads = [1, 2] if options.two else [1]
+        found = compare(width, rows, dtype, threads, repeats, options.peers)
+        show(found)
+        results += found
     if not options.short:
         print(
             record.write(

@@ -3,6 +3,9 @@
 
 #include <atomic>
 #include <cstdlib>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 namespace knotwork {
 
@@ -41,6 +44,23 @@ Run choose(int set, bool wide) {
 constexpr int64_t SMALL_WORK = 400'000;
 // A kept workspace is not larger than this.
 constexpr int64_t KEPT_BYTES = 16 << 20;
+
+// From this size on malloc maps every array anew, and each of its pages costs more when it is first
+// written to than the gradients on it.
+constexpr int64_t MAPPED_BYTES = 32 << 20, HUGE_PAGE = 2 << 20;
+
+// Asks for large pages under an array.
+void use_huge_pages(void* array, int64_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    if (!array || bytes < MAPPED_BYTES) return;
+    const uintptr_t begin = (uintptr_t(array) + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    const uintptr_t end = (uintptr_t(array) + uintptr_t(bytes)) / HUGE_PAGE * HUGE_PAGE;
+    // Where there are none all goes on as it was.
+    madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#else
+    (void)array, (void)bytes;
+#endif
+}
 
 struct Workspace {
     void* memory = nullptr;
@@ -131,6 +151,8 @@ int knotwork_run(const knotwork::Call* call, int set, int wide) {
     const int64_t length = call->backward ? call->inputs : call->rows;
     const int64_t products =
         call->rows * call->inputs * call->outputs * (call->order + 2) * (call->backward ? 2 : 1);
+    use_huge_pages(call->grad_coefficients, call->inputs * (call->grid + call->order) *
+                                                call->outputs * (wide ? 8 : 4));
     int64_t threads = products < SMALL_WORK ? 1 : call->threads;
     if (threads > length) threads = length;
     Shares shares{*call, choose(set, wide), length, int(threads > 1 ? threads : 1),
