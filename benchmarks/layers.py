@@ -151,13 +151,13 @@ def ratios(times: list[float], others: list[float]) -> list[float]:
 def show(results: list[dict[str, Any]]) -> None:
     for entry in results:
         took, ratio = entry["milliseconds"], entry["over_linear"]
+        gain = entry.get("one_thread_over")
         print(
             f"{entry['width']!s:>14} x {entry['rows']:<5} {entry['dtype']}  {entry['threads']} "
             f"thread{'s' if entry['threads'] > 1 else ' '}  {entry['what']:<10}  "
             f"{entry['model']:<18}  {took['median']:8.3f} ms ({took['low']:.3f} to "
             f"{took['high']:.3f})  {ratio['median']:5.2f} ({ratio['low']:.2f} to "
-            f"{ratio['high']:.2f})"
-            + (f"  {gain['median']:.2f} times one" if (gain := entry.get("one_thread_over")) else "")
+            f"{ratio['high']:.2f})" + (f"  {gain['median']:.2f} times one" if gain else "")
         )
 
 

@@ -33,8 +33,8 @@ def number(value: float | None, form: str = ".2g") -> str:
     return "" if value is None or not math.isfinite(value) else format(value, form)
 
 
-def layers() -> str:
-    results = [row for row in read("layers")["results"] if row["what"] == "step"]
+def layers(what: str) -> str:
+    results = [row for row in read("layers")["results"] if row["what"] == what]
     shapes = list(dict.fromkeys((tuple(row["width"]), row["rows"]) for row in results))
     models = list(dict.fromkeys(row["model"] for row in results if row["threads"] == 1))
 
@@ -52,16 +52,14 @@ def layers() -> str:
 
 def threads() -> str:
     rows = read("threads")["results"]
-    found: list[str] = []
-    for model in dict.fromkeys(row["model"] for row in rows if "knotwork" in row["model"]):
-        took = {
-            row["threads"]: row["milliseconds"]["median"]
-            for row in rows
-            if row["model"] == model and row["what"] == "step"
-        }
-        if 2 in took:
-            found.append(f"{took[1] / took[2]:.2f} times at {model.removeprefix('knotwork, ')}")
-    return ", ".join(found)
+    gains = {
+        row["model"]: f"{row['one_thread_over']['median']:.2f}"
+        for row in rows
+        if row["threads"] == 2 and row["what"] == "step"
+    }
+    linear = gains.pop("Linear and SiLU")
+    found = [f"{gain} times at {model.removeprefix('knotwork, ')}" for model, gain in gains.items()]
+    return f"{', '.join(found)} as fast as one, and one of `nn.Linear` and SiLU {linear} times"
 
 
 def growth() -> str:
@@ -177,7 +175,11 @@ virtual machine, which other work slows down by up to a half: ratios mean more t
 In brackets: over `nn.Linear` and SiLU of the same shape. `benchmarks/layers.py --peers`, float32
 ([2, 5, 1]: float64).
 
-{layers()}
+{layers("step")}
+
+Forward alone:
+
+{layers("forward")}
 
 A cubic layer has five times the products of `nn.Linear`, four spline weights and a residual weight
 an edge, whatever the grid; the rest is the reading and writing of the weights themselves, which
@@ -185,7 +187,7 @@ grow with it. At 784 inputs and grid 100 these are 21 MB, and as much for their 
 
 {growth()}
 
-Two threads take a step of [256, 256] {threads()} as fast as one
+Two threads take a step of [256, 256] {threads()}
 (`benchmarks/layers.py --two`).
 
 A train step of [256, 256] with 8,192 rows at grid 100 takes {memory()} the
