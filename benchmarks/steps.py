@@ -3,7 +3,7 @@
 The network is a scientist's, [2, 5, 1] at grid 5 with 1,000 rows in float64, on one thread. Steps
 are taken from where eight of them have led, each from there anew, with the compiled library and in
 plain torch in turns: every repeat times ten in a row of each, as a fit takes them. Times are
-medians over the repeats of the thread's own time on the processor.
+medians of the thread's own time on the processor.
 
     python benchmarks/steps.py            # 60 repeats
     python benchmarks/steps.py --short    # 10
@@ -30,14 +30,14 @@ START_STEPS = 8
 IN_A_ROW = 10
 
 
-def taken(work: Callable[[], object], before: Callable[[], object]) -> float:
-    total = 0.0
+def taken(work: Callable[[], object], before: Callable[[], object]) -> list[float]:
+    times: list[float] = []
     for _ in range(IN_A_ROW):
         before()
         began = time.thread_time()
         work()
-        total += time.thread_time() - began
-    return 1e3 * total / IN_A_ROW
+        times.append(1e3 * (time.thread_time() - began))
+    return times
 
 
 def main() -> None:
@@ -73,8 +73,8 @@ def main() -> None:
                     "forward and backward": taken(passes, back),
                 }
             # The first only warms up.
-            for what, value in found.items() if repeat else ():
-                times.setdefault(f"{what}, {backend}", []).append(value)
+            for what, values in found.items() if repeat else ():
+                times.setdefault(f"{what}, {backend}", []).extend(values)
     results: dict[str, dict[str, float]] = {}
     for name, values in times.items():
         low, middle, high = statistics.quantiles(values, n=4)
