@@ -2,11 +2,11 @@
 
 The network is a scientist's, [2, 5, 1] at grid 5 with 1,000 rows in float64, on one thread. Steps
 are taken from where eight of them have led, each from there anew, with the compiled library and in
-plain torch in turns: every repeat times ten in a row of each, as a fit takes them. Times are
+plain torch in turns: every repeat times fifty in a row of each, as a fit takes them. Times are
 medians of the thread's own time on the processor.
 
-    python benchmarks/steps.py            # 60 repeats
-    python benchmarks/steps.py --short    # 10
+    python benchmarks/steps.py            # 12 repeats
+    python benchmarks/steps.py --short    # 2
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from knotwork.training.levenberg_marquardt import LevenbergMarquardt
 
 ROWS = 1_000
 START_STEPS = 8
-IN_A_ROW = 10
+IN_A_ROW = 50
 
 
 def taken(work: Callable[[], object], before: Callable[[], object]) -> list[float]:
@@ -65,7 +65,7 @@ def main() -> None:
         solver.damping = damping
 
     times: dict[str, list[float]] = {}
-    for repeat in range(10 if given.short else 60):
+    for repeat in range(3 if given.short else 13):
         for backend in ("auto", "reference"):
             with kernels.use(backend):
                 found = {
