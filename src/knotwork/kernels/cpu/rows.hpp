@@ -112,7 +112,8 @@ template <class T> struct Target {
 };
 
 // Gradient of one input's weights in one strip, its rows sorted by interval: the sums stay in
-// registers and move on with the interval.
+// registers and move on with the interval.  Without residuals their sums mean nothing, and are not
+// written.
 template <class T, int K>
 static void weight_gradient_rows(const Block<T, K>& b, int64_t input, int64_t grid, const T* g,
                                  int64_t width, const Target<T>& target) {
