@@ -222,8 +222,8 @@ of the training rows, at the grid with the best median; the slope is that of the
 grid down to the floor that was reached (theory: -4). A run ends with the grid at which it passes
 its limit of CPU seconds: {limits()}. What it had reached by then counts. knotwork runs with its
 defaults, pykan with 20 steps of L-BFGS a grid, each of up to 20 iterations. Perceptrons have two
-hidden layers of 4 to 32 nodes and the same optimiser as knotwork. knotwork and pykan ran in one run;
-the rows of perceptrons are of an earlier one, on the same machine.
+hidden layers of 4 to 32 nodes and the same optimiser as knotwork. knotwork and pykan ran in one
+run; the rows of perceptrons are of an earlier one, on the same machine.
 
 {scaling()}
 
