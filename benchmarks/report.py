@@ -36,12 +36,11 @@ def number(value: float | None, form: str = ".2g") -> str:
 def layers(what: str) -> str:
     results = [row for row in read("layers")["results"] if row["what"] == what]
     shapes = list(dict.fromkeys((tuple(row["width"]), row["rows"]) for row in results))
-    models = list(dict.fromkeys(row["model"] for row in results if row["threads"] == 1))
+    models = list(dict.fromkeys(row["model"] for row in results))
 
     def cell(shape: tuple[Any, int], model: str) -> str:
         for row in results:
-            same = (tuple(row["width"]), row["rows"]) == shape and row["threads"] == 1
-            if same and row["model"] == model:
+            if (tuple(row["width"]), row["rows"], row["model"]) == (*shape, model):
                 took, ratio = row["milliseconds"]["median"], row["over_linear"]["median"]
                 return f"{took:.2f} ms ({ratio:.1f})"
         return ""

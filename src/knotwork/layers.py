@@ -142,7 +142,7 @@ class KANLayer(LayerGrids):
         knots = extend_knots(uniform_breaks(low, high, grid), k)
         edges = (in_features, out_features)
         self.register_buffer("knots", knots)
-        self._uniform: tuple[Tensor, bool] | None = None
+        self._uniform = None
         if not knots.is_meta:
             self._uniform = knots, is_uniform(knots)
         self.register_buffer("kind", torch.full(edges, SPLINE, dtype=torch.uint8, device=device))

@@ -50,11 +50,8 @@ class Samples:
 
     def blocks(self, rows: int) -> Iterator[Samples]:
         """Go through all rows, at most `rows` at a time."""
-        if 0 < len(self) <= rows:
-            yield self
-            return
         for start in range(0, len(self), rows):
-            yield self.take(slice(start, start + rows))
+            yield self if len(self) <= rows else self.take(slice(start, start + rows))
 
     def counting(self) -> Samples:
         """Return the rows whose weight is not zero."""

@@ -110,20 +110,32 @@ template <class T, int K> struct Block {
     }
 };
 
-INLINE bool all_splines(const uint8_t* kind, int64_t count) {
+// Whether all outputs from `start` on are there, and edges from input `i` to them splines.
+INLINE bool all_splines(const Call& call, int64_t i, int64_t start, int64_t count) {
+    if (start + count > call.outputs) return false;
+    const uint8_t* kind = call.kind + i * call.outputs + start;
     bool all = true;
     for (int64_t j = 0; j < count; j++) all &= kind[j] == 1;
     return all;
 }
 
-// Calls use(strip, together, first output, outputs, y) for every group of strips.
+// Strips that are handled together.
+template <class T> struct Strips {
+    int together;
+    int64_t start;  // number of the first output
+    int64_t count;  // outputs that are there
+    int64_t width;  // and with those that fill up the last strip
+    T* y;           // (pitch, width): outputs or their gradient
+};
+
+// Calls use(strips) for every group of them.
 template <class T, int K, class Use>
 INLINE void each_group(const Call& call, const Block<T, K>& b, Use use) {
     for (int64_t strip = 0; strip < b.strips;) {
         const int together = strips_together<T, K>(call, b.strips, strip);
-        const int64_t start = strip * STRIP<T>;
-        const int64_t count = least<int64_t>(together * STRIP<T>, call.outputs - start);
-        use(strip, together, start, count, b.y + strip * b.pitch * STRIP<T>);
+        const int64_t start = strip * STRIP<T>, width = together * STRIP<T>;
+        const int64_t count = least(width, call.outputs - start);
+        use(Strips<T>{together, start, count, width, b.y + start * b.pitch});
         strip += together;
     }
 }
@@ -131,52 +143,53 @@ INLINE void each_group(const Call& call, const Block<T, K>& b, Use use) {
 // Puts the bias into every row of y.
 template <class T, int K> INLINE void fill_rows(const Call& call, const Block<T, K>& b) {
     const T* bias = static_cast<const T*>(call.bias);
-    each_group(call, b, [&](int64_t, int together, int64_t start, int64_t count, T* to) {
-        const int64_t width = together * STRIP<T>;
+    each_group(call, b, [&](const Strips<T>& strips) {
         T row[MOST_STRIPS<K> * STRIP<T>];
-        for (int64_t j = 0; j < width; j++) row[j] = j < count ? bias[start + j] : T(0);
-        for (int64_t n = 0; n < b.rows; n++, to += width)
-            for (int64_t j = 0; j < width; j += LANES<T>) store(to + j, load(row + j));
+        for (int64_t j = 0; j < strips.width; j++)
+            row[j] = j < strips.count ? bias[strips.start + j] : T(0);
+        T* to = strips.y;
+        for (int64_t n = 0; n < b.rows; n++, to += strips.width)
+            for (int64_t j = 0; j < strips.width; j += LANES<T>) store(to + j, load(row + j));
     });
 }
 
 // Copies (rows, outputs) into groups of strips, the last one filled up with zeros.
 template <class T, int K>
 INLINE void pack_rows(const Call& call, const Block<T, K>& b, const T* from) {
-    each_group(call, b, [&](int64_t, int together, int64_t start, int64_t count, T* to) {
-        const int64_t width = together * STRIP<T>;
-        const T* row = from + start;
-        for (int64_t n = 0; n < b.rows; n++, row += call.outputs, to += width)
-            if (count == width)
-                for (int64_t j = 0; j < width; j += LANES<T>) store(to + j, load(row + j));
+    each_group(call, b, [&](const Strips<T>& strips) {
+        const T* row = from + strips.start;
+        T* to = strips.y;
+        for (int64_t n = 0; n < b.rows; n++, row += call.outputs, to += strips.width)
+            if (strips.count == strips.width)
+                for (int64_t j = 0; j < strips.width; j += LANES<T>) store(to + j, load(row + j));
             else
-                for (int64_t j = 0; j < width; j++) to[j] = j < count ? row[j] : T(0);
+                for (int64_t j = 0; j < strips.width; j++) to[j] = j < strips.count ? row[j] : T(0);
     });
 }
 
 template <class T, int K>
 INLINE void unpack_rows(const Call& call, const Block<T, K>& b, T* to) {
-    each_group(call, b, [&](int64_t, int together, int64_t start, int64_t count, const T* from) {
-        const int64_t width = together * STRIP<T>;
-        T* row = to + start;
-        for (int64_t n = 0; n < b.rows; n++, row += call.outputs, from += width)
-            if (count == width)
-                for (int64_t j = 0; j < width; j += LANES<T>) store(row + j, load(from + j));
+    each_group(call, b, [&](const Strips<T>& strips) {
+        const T* from = strips.y;
+        T* row = to + strips.start;
+        for (int64_t n = 0; n < b.rows; n++, row += call.outputs, from += strips.width)
+            if (strips.count == strips.width)
+                for (int64_t j = 0; j < strips.width; j += LANES<T>) store(row + j, load(from + j));
             else
-                for (int64_t j = 0; j < count; j++) row[j] = from[j];
+                for (int64_t j = 0; j < strips.count; j++) row[j] = from[j];
     });
 }
 
 template <class T, int K>
 INLINE void bias_gradient(const Call& call, const Block<T, K>& b, bool add) {
     T* grad = static_cast<T*>(call.grad_bias);
-    each_group(call, b, [&](int64_t, int together, int64_t start, int64_t count, const T* rows) {
-        const int64_t width = together * STRIP<T>;
+    each_group(call, b, [&](const Strips<T>& strips) {
         T sums[MOST_STRIPS<K> * STRIP<T>] = {};
-        for (int64_t n = 0; n < b.rows; n++, rows += width)
-            for (int64_t j = 0; j < width; j++) sums[j] += rows[j];
-        for (int64_t j = 0; j < count; j++)
-            grad[start + j] = (add ? grad[start + j] : T(0)) + sums[j];
+        const T* row = strips.y;
+        for (int64_t n = 0; n < b.rows; n++, row += strips.width)
+            for (int64_t j = 0; j < strips.width; j++) sums[j] += row[j];
+        T* to = grad + strips.start;
+        for (int64_t j = 0; j < strips.count; j++) to[j] = (add ? to[j] : T(0)) + sums[j];
     });
 }
 

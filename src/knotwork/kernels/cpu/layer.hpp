@@ -17,16 +17,17 @@ namespace knotwork::KNOTWORK_SET {
 // Rows after which some more weights are fetched.
 constexpr int64_t ROWS_A_FETCH = 8;
 
-// Copies the weights of one input in NS strips: a row for the residual, then one for each
-// coefficient.  Edges that are not splines, and outputs beyond the last, become zero.
+// Copies the weights of one input from output `start` on, NS strips of them: a row for the
+// residual, then one for each coefficient.  Edges that are not splines, and outputs beyond the last,
+// become zero.
 template <class T, int K, int NS>
-INLINE void pack_weights(const Call& call, int64_t i, int64_t strip, T* to) {
+INLINE void pack_weights(const Call& call, int64_t i, int64_t start, T* to) {
     constexpr int64_t W = NS * STRIP<T>;
-    const int64_t outputs = call.outputs, rows = call.grid + K + 1, start = strip * STRIP<T>;
+    const int64_t outputs = call.outputs, rows = call.grid + K + 1;
     const uint8_t* kind = call.kind + i * outputs + start;
     const T* row = static_cast<const T*>(call.coefficients) + i * (rows - 1) * outputs + start;
     const T* weight = static_cast<const T*>(call.weight);
-    const bool whole = start + W <= outputs && all_splines(kind, W);
+    const bool whole = all_splines(call, i, start, W);
     const auto copy = [&](const T* from, T* to) {
         if (whole)
             for (int64_t j = 0; j < W; j += LANES<T>) store(to + j, load(from + j));
@@ -41,7 +42,7 @@ INLINE void pack_weights(const Call& call, int64_t i, int64_t strip, T* to) {
 // Uses the weights of inputs `from` and following in NS strips, the first ones of the panel.
 template <class T, int K, int NS>
 static void use_weights(const Call& call, const Block<T, K>& b, int64_t from, int64_t count,
-                        int64_t strip, T* y) {
+                        const Strips<T>& strips) {
     constexpr int64_t W = NS * STRIP<T>, LINE = 64 / int64_t(sizeof(T));
     const int64_t rows = call.grid + K + 1, size = rows * W;
     // Inputs whose weights fit into the cache together share the reading and writing of y.
@@ -50,26 +51,26 @@ static void use_weights(const Call& call, const Block<T, K>& b, int64_t from, in
     for (int64_t i = 0; i < count; i += together) {
         const int64_t inputs = least(together, count - i);
         for (int64_t j = 0; j < inputs; j++)
-            pack_weights<T, K, NS>(call, from + i + j, strip, b.packed + j * size);
+            pack_weights<T, K, NS>(call, from + i + j, strips.start, b.packed + j * size);
         const Part<T> part{b.packed, size, i, inputs};
         // Meanwhile the next inputs' weights are fetched, a few at a time: many at once would keep
         // others waiting.
         const int64_t next = least(together, count - i - inputs) * (rows - 1);
         const T* line = static_cast<const T*>(call.coefficients) +
-                        (from + i + inputs) * (rows - 1) * call.outputs + strip * STRIP<T>;
+                        (from + i + inputs) * (rows - 1) * call.outputs + strips.start;
         int64_t fetched = 0;
         for (int64_t n = 0; n < b.rows; n += ROWS_A_FETCH) {
             const int64_t to = least(b.rows, n + ROWS_A_FETCH);
             for (; fetched * b.rows < next * to; fetched++, line += call.outputs)
                 for (int64_t j = 0; j < W; j += LINE) __builtin_prefetch(line + j, 0, 2);
             if (call.backward && call.weight)
-                input_gradient_rows<T, K, NS, true>(b, part, y, n, to);
+                input_gradient_rows<T, K, NS, true>(b, part, strips.y, n, to);
             else if (call.backward)
-                input_gradient_rows<T, K, NS, false>(b, part, y, n, to);
+                input_gradient_rows<T, K, NS, false>(b, part, strips.y, n, to);
             else if (call.weight)
-                forward_rows<T, K, NS, true>(b, part, y, n, to);
+                forward_rows<T, K, NS, true>(b, part, strips.y, n, to);
             else
-                forward_rows<T, K, NS, false>(b, part, y, n, to);
+                forward_rows<T, K, NS, false>(b, part, strips.y, n, to);
         }
     }
 }
@@ -78,21 +79,21 @@ static void use_weights(const Call& call, const Block<T, K>& b, int64_t from, in
 template <class T, int K>
 static void apply(const Call& call, const Block<T, K>& b, int64_t from, int64_t to) {
     if constexpr (FILLS_GROUP<K>)
-        if (call.outputs <= FEW_OUTPUTS) return apply_few(call, b, from, to);
-    each_group(call, b, [&](int64_t strip, int together, int64_t, int64_t, T* y) {
+        if (few_outputs<K>(call)) return apply_few(call, b, from, to);
+    each_group(call, b, [&](const Strips<T>& strips) {
         if constexpr (MOST_STRIPS<K> == 4) {
-            if (together == 4) use_weights<T, K, 4>(call, b, from, to - from, strip, y);
-            if (together == 2) use_weights<T, K, 2>(call, b, from, to - from, strip, y);
+            if (strips.together == 4) use_weights<T, K, 4>(call, b, from, to - from, strips);
+            if (strips.together == 2) use_weights<T, K, 2>(call, b, from, to - from, strips);
         }
-        if (together == 1) use_weights<T, K, 1>(call, b, from, to - from, strip, y);
+        if (strips.together == 1) use_weights<T, K, 1>(call, b, from, to - from, strips);
     });
 }
 
-// Writes one input's gradients in one strip, or adds to them.
+// Writes one input's gradients in one strip from output `start` on, or adds to them.
 template <class T, int K>
-INLINE void unpack_gradient(const Call& call, const Block<T, K>& b, int64_t i, int64_t strip,
+INLINE void unpack_gradient(const Call& call, const Block<T, K>& b, int64_t i, int64_t start,
                             bool add) {
-    const int64_t outputs = call.outputs, rows = call.grid + K + 1, start = strip * STRIP<T>;
+    const int64_t outputs = call.outputs, rows = call.grid + K + 1;
     const uint8_t* kind = call.kind + i * outputs + start;
     T* row = static_cast<T*>(call.grad_coefficients) + i * (rows - 1) * outputs + start;
     const auto copy = [&](const T* from, T* to) {
@@ -110,7 +111,7 @@ template <class T, int K>
 static void weight_gradients(const Call& call, const Block<T, K>& b, int64_t from, int64_t to,
                              bool add) {
     if constexpr (FILLS_GROUP<K>)
-        if (call.outputs <= FEW_OUTPUTS) {
+        if (few_outputs<K>(call)) {
             for (int64_t i = from; i < to; i++) {
                 weight_gradient_few(call, b, i - from);
                 unpack_gradient(call, b, i, 0, add);
@@ -124,20 +125,19 @@ static void weight_gradients(const Call& call, const Block<T, K>& b, int64_t fro
     const bool stream = !add && bytes > CACHED_GRADIENT && outputs % LANES<T> == 0 &&
                         reinterpret_cast<uintptr_t>(coefficients) % VECTOR_BYTES == 0 &&
                         reinterpret_cast<uintptr_t>(weight) % VECTOR_BYTES == 0;
-    each_group(call, b, [&](int64_t first, int together, int64_t, int64_t, const T* g) {
+    each_group(call, b, [&](const Strips<T>& strips) {
         for (int64_t i = from; i < to; i++)
-            for (int64_t s = 0; s < together; s++) {
-                const int64_t start = (first + s) * STRIP<T>, at = i * outputs + start;
-                const bool whole =
-                    start + STRIP<T> <= outputs && all_splines(call.kind + at, STRIP<T>);
+            for (int64_t s = 0; s < strips.width; s += STRIP<T>) {
+                const int64_t start = strips.start + s, at = i * outputs + start;
+                const bool whole = all_splines(call, i, start, STRIP<T>);
                 T* last = b.gradient + count * STRIP<T>;
                 Target<T> target{b.gradient, weight ? last : nullptr, STRIP<T>, false, false};
                 if (whole)
                     target = {coefficients + i * count * outputs + start,
                               weight ? weight + at : nullptr, outputs, add, stream};
-                weight_gradient_rows<T, K>(b, i - from, call.grid, g + s * STRIP<T>,
-                                           together * STRIP<T>, target);
-                if (!whole) unpack_gradient(call, b, i, first + s, add);
+                weight_gradient_rows<T, K>(b, i - from, call.grid, strips.y + s, strips.width,
+                                           target);
+                if (!whole) unpack_gradient(call, b, i, start, add);
             }
     });
 }
