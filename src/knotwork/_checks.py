@@ -124,7 +124,7 @@ def autocast_converts(x: torch.Tensor, dtype: torch.dtype) -> bool:
 
     As in torch's own layers float64 is left alone.
     """
-    return torch.is_autocast_enabled(x.device.type) and torch.float64 not in (x.dtype, dtype)
+    return torch.float64 not in (x.dtype, dtype) and torch.is_autocast_enabled(x.device.type)
 
 
 def check_input(x: Any, *, inputs: int, like: torch.Tensor, network: str) -> None:

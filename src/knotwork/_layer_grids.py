@@ -47,14 +47,14 @@ class LayerGrids(LayerEdges):
         """Whether every input's knots are evenly spaced."""
         # Looked at once for each knot vector: knots are replaced, never changed in place.
         known, knots = self._uniform, self.knots
+        if known is not None and known[0] is knots:
+            return known[1]
         if torch.compiler.is_compiling() or is_batched(knots):
             # Numbers cannot be looked at, and torch.export's knots are stand-ins; where nothing
             # is known "no" is right too, only slower.
-            exporting = torch.compiler.is_exporting()
-            return known is not None and known[1] and (exporting or known[0] is knots)
-        if known is None or known[0] is not knots:
-            known = self._uniform = (knots, is_uniform(knots))
-        return known[1]
+            return known is not None and known[1] and torch.compiler.is_exporting()
+        self._uniform = (knots, is_uniform(knots))
+        return self._uniform[1]
 
     @torch.no_grad()
     def update_grid(self, x: Tensor, shrink: bool = True) -> None:

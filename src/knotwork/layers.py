@@ -226,6 +226,18 @@ class KANLayer(LayerGrids):
         return kernels.Rule(self.k, self.uniform, self.extrapolation, self.residual)
 
     @property
+    def splines(self) -> kernels.SplineLayer:
+        """The layer's tensors and rule, as `kernels.spline_layer` takes them."""
+        return kernels.SplineLayer(
+            self.knots,
+            self.coefficients,
+            self.residual_weight,
+            self.bias,
+            self.kind,
+            self.rule,
+        )
+
+    @property
     def residual_function(self) -> Residual | None:
         """The residual's value and derivative, or None."""
         return None if self.residual is None else RESIDUALS[self.residual]
@@ -299,30 +311,14 @@ class KANLayer(LayerGrids):
 
     def spline_sums(self, x: Tensor) -> Tensor:
         """Return the outputs without symbolic edges, for x of shape (rows, inputs)."""
-        return kernels.spline_layer(
-            x,
-            self.knots,
-            self.coefficients,
-            self.residual_weight,
-            self.bias,
-            self.kind,
-            self.rule,
-        )
+        return kernels.spline_layer(x, self.splines)
 
     def spline_gradient(self, x: Tensor, grad: Tensor) -> Tensor:
         """Return the gradient of x that comes through spline edges, given that of the outputs.
 
         Not differentiable itself: for derivatives that torch's autograd has no part in.
         """
-        return kernels.input_gradient(
-            grad,
-            x,
-            self.knots,
-            self.coefficients,
-            self.residual_weight,
-            self.kind,
-            self.rule,
-        )
+        return kernels.input_gradient(grad, x, self.splines)
 
     def mix(self, values: Tensor, x: Tensor) -> Tensor:
         """Return the outputs for x of shape (rows, inputs), given its `feature_values`."""

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor, nn
 
+from . import kernels
 from ._checks import MOST_SEED, check_index, check_input, check_integer
+from ._spline_chain import chain_of_splines
 from .layers import ABSENT, KANLayer
 from .nodes import WidthEntry, parse_width
 from .splines import Extrapolation
@@ -214,6 +216,8 @@ class KAN(Trainable):
         Tensor of shape (..., outputs)
         """
         self._check_input(x)
+        if chain := chain_of_splines(self.layers, self.nodes, x):
+            return kernels.spline_layers(x, chain)
         for layer, nodes in zip(self.layers, self.nodes, strict=True):
             x = nodes.combine(layer(x))
         return x

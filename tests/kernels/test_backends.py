@@ -113,7 +113,9 @@ def test_the_environment_chooses():
 
 def tensor_on(device, dtype=torch.float32):
     """What a choice looks at of a tensor."""
-    return SimpleNamespace(device=torch.device(device), dtype=dtype)
+    return SimpleNamespace(
+        device=torch.device(device), is_cpu=device == "cpu", is_cuda=device == "cuda", dtype=dtype
+    )
 
 
 def test_a_gpu_has_triton_or_one_warning(tmp_path):

@@ -6,6 +6,8 @@ library for float32 and float64.  `use` and the environment variable ``KNOTWORK_
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -15,71 +17,70 @@ from .backends import selection as selection
 from .backends import use as use
 from .reference import Moments as Moments
 from .reference import Rule as Rule
+from .reference import SplineLayer as SplineLayer
 from .reference import feature_weights as feature_weights
 from .reference import features as features
 from .reference import moments as moments
 
 
-def spline_layer(
-    x: Tensor,
-    knots: Tensor,
-    coefficients: Tensor,
-    residual_weight: Tensor | None,
-    bias: Tensor,
-    kind: Tensor,
-    rule: Rule,
-) -> Tensor:
+def spline_layer(x: Tensor, layer: SplineLayer) -> Tensor:
     """Evaluate a layer of splines.
 
     Parameters
     ----------
     x : Tensor of shape (rows, inputs)
-    knots : Tensor of shape (inputs, grid + 2 k + 1)
-    coefficients : Tensor of shape (inputs, grid + k, outputs)
-    residual_weight : Tensor of shape (inputs, outputs), or None if there is no residual
-    bias : Tensor of shape (outputs,)
-    kind : Tensor of shape (inputs, outputs), uint8
-        1 where the edge is a spline; the others are left out.
-    rule : Rule
-        Order, knots' spacing, extrapolation and residual.
+    layer : SplineLayer
 
     Returns
     -------
     Tensor of shape (rows, outputs)
     """
-    if selection.applies(x, knots):
-        rule = _checked(x, knots, rule)
-        return operator.evaluate(x, knots, coefficients, residual_weight, bias, kind, *rule)
-    return reference.forward(x, knots, coefficients, residual_weight, bias, kind, rule)
+    if selection.applies(x, layer.knots):
+        rule = _checked(x, layer.knots, layer.rule)
+        return operator.evaluate(x, layer if rule is layer.rule else layer._replace(rule=rule))
+    return operator.in_plain_torch(x, layer)
 
 
-def input_gradient(
-    grad: Tensor,
-    x: Tensor,
-    knots: Tensor,
-    coefficients: Tensor,
-    residual_weight: Tensor | None,
-    kind: Tensor,
-    rule: Rule,
-) -> Tensor:
+def spline_layers(x: Tensor, layers: Sequence[SplineLayer]) -> Tensor:
+    """Evaluate layers one after the other, as a single node of autograd's graph if possible.
+
+    Parameters
+    ----------
+    x : Tensor of shape (rows, inputs)
+    layers : sequence of SplineLayer
+        None of them with extrapolation "error".
+
+    Returns
+    -------
+    Tensor of shape (rows, outputs)
+    """
+    if selection.applies(x, layers[0].knots):
+        return operator.evaluate(x, *layers)
+    for layer in layers:
+        x = operator.in_plain_torch(x, layer)
+    return x
+
+
+def input_gradient(grad: Tensor, x: Tensor, layer: SplineLayer) -> Tensor:
     """Return the gradient of `x`, given `grad` of shape (rows, outputs); for no graph of torch's.
 
     The other parameters are those of `spline_layer`.
     """
+    knots, coefficients, residual_weight, _, kind, rule = layer
     if selection.applies(x, knots):
-        rule = _checked(x, knots, rule)
-        return operator.gradients(
-            grad, x, knots, coefficients, residual_weight, kind, *rule, True, False
-        )[0]
+        layer = layer._replace(rule=_checked(x, knots, rule))
+        of_x, *_ = operator.gradients(grad, x, layer, of_input=True, of_weights=False)
+        assert of_x is not None
+        return of_x
     return reference.input_gradient(grad, x, knots, coefficients, residual_weight, kind, rule)
 
 
 def feature_moments(x: Tensor, knots: Tensor, rule: Rule) -> Moments:
     """Return how every input's features vary over rows; for no graph of torch's.
 
-    The parameters are those of `spline_layer`.  The compiled library adds up within every interval
-    of the knots, where few features differ from zero; the intervals' means then vary among
-    themselves, which costs the same however many rows there are.
+    Of a layer its knots and rule matter; see `SplineLayer`.  The compiled library adds up within
+    every interval of the knots, where few features differ from zero; the intervals' means then
+    vary among themselves, which costs the same however many rows there are.
     """
     compiled = selection.compiled(x) if selection.applies(x, knots) else None
     if compiled is None:

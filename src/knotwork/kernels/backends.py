@@ -44,15 +44,20 @@ class Selection:
         Why there is no library; empty if there is.
     choice : str
         One of `CHOICES`.
+    instruction_set : int or None
+        Number of the one that is used of the library, if any is.
     has_triton : bool
     """
+
+    choice: str
+    instruction_set: int | None
+    _on_cpu: Compiled | None
 
     def __init__(self, folders: Iterable[str], choice: str) -> None:
         self.library, self.missing = load(folders)
         self.has_triton = find_spec("triton") is not None
-        self.choice = self._checked(choice)
-        self.instruction_set: int | None = self._instruction_set()
         self._warned = False
+        self.choose(choice)
 
     def _checked(self, choice: str) -> str:
         if choice not in CHOICES:
@@ -73,17 +78,17 @@ class Selection:
     def choose(self, choice: str) -> None:
         """Use another of `CHOICES` from now on."""
         self.choice = self._checked(choice)
-        self.instruction_set = self._instruction_set()
+        self.instruction_set = number = self._instruction_set()
+        library = self.library
+        self._on_cpu = None if library is None or number is None else Compiled(library, number)
 
     def compiled(self, x: Tensor) -> Compiled | None:
         """Return the compiled library if it is to be used for `x`, whatever its dtype."""
-        if self.library is None or self.instruction_set is None or x.device.type != "cpu":
-            return None
-        return Compiled(self.library, self.instruction_set)
+        return self._on_cpu if x.is_cpu else None
 
     def uses_triton(self, x: Tensor) -> bool:
         """Tell whether Triton is to be used for `x`, whatever its dtype."""
-        return x.device.type == "cuda" and self.has_triton and self.choice != "reference"
+        return x.is_cuda and self.has_triton and self.choice != "reference"
 
     def applies(self, x: Tensor, knots: Tensor) -> bool:
         """Tell whether a kernel can be used here; warn once if it should and cannot."""

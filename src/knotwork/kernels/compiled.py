@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .reference import Rule
+from .reference import Rule, SplineLayer
 
 # In the order in which the library numbers them.
 INSTRUCTION_SETS = ("plain", "avx2", "avx512")
@@ -67,28 +67,6 @@ class _Chain(ctypes.Structure):
         *((name, c_void_p) for name in ("layer", "x", "targets", "roots", "matrix")),
         ("squares", c_double),
     ]
-
-
-class SplineLayer(NamedTuple):
-    """A layer as the operation takes it; see `spline_layer`."""
-
-    knots: Tensor
-    coefficients: Tensor
-    residual_weight: Tensor | None
-    bias: Tensor | None
-    kind: Tensor
-    rule: Rule
-
-    def contiguous(self) -> SplineLayer:
-        """Return the layer with tensors as the library reads them."""
-        return SplineLayer(
-            self.knots.contiguous(),
-            self.coefficients.contiguous(),
-            None if self.residual_weight is None else self.residual_weight.contiguous(),
-            None if self.bias is None else self.bias.contiguous(),
-            self.kind.contiguous(),
-            self.rule,
-        )
 
 
 class _Moments(ctypes.Structure):

@@ -6,7 +6,7 @@ Its gradient is another one; the gradient of that, for physics losses, is the re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any, cast
 
@@ -15,8 +15,7 @@ from torch import Tensor
 
 from . import reference
 from .backends import selection
-from .compiled import SplineLayer
-from .reference import Rule
+from .reference import Rule, SplineLayer
 
 _RULE = "int k, bool uniform, str extrapolation, str? residual"
 _WEIGHTS = "Tensor knots, Tensor coefficients, Tensor? residual_weight"
@@ -38,6 +37,24 @@ def _triton() -> ModuleType:
     return cuda
 
 
+def in_plain_torch(x: Tensor, layer: SplineLayer) -> Tensor:
+    """Evaluate a layer by its definition."""
+    knots, coefficients, residual_weight, bias, kind, rule = layer
+    assert bias is not None
+    return reference.forward(x, knots, coefficients, residual_weight, bias, kind, rule)
+
+
+def _compute(x: Tensor, layer: SplineLayer) -> Tensor:
+    if selection.uses_triton(x):
+        return _triton().forward(x, *layer)
+    compiled = selection.compiled(x)
+    if compiled is None:
+        return in_plain_torch(x, layer)
+    y = torch.empty((x.shape[0], layer.coefficients.shape[2]), dtype=x.dtype)
+    compiled.library.run(compiled.instruction_set, x.contiguous(), layer.contiguous(), y)
+    return y
+
+
 def _forward(
     x: Tensor,
     knots: Tensor,
@@ -47,41 +64,65 @@ def _forward(
     kind: Tensor,
     *rule: Any,
 ) -> Tensor:
-    weights = knots, coefficients, residual_weight, bias, kind
-    if selection.uses_triton(x):
-        return _triton().forward(x, *weights, Rule(*rule))
-    compiled = selection.compiled(x)
-    if compiled is None:
-        return reference.forward(x, *weights, Rule(*rule))
-    y = x.new_empty(x.shape[0], coefficients.shape[2])
-    compiled.library.run(
-        compiled.instruction_set,
-        x.contiguous(),
-        SplineLayer(knots, coefficients, residual_weight, bias, kind, Rule(*rule)).contiguous(),
-        y,
-    )
-    return y
+    return _compute(x, SplineLayer(knots, coefficients, residual_weight, bias, kind, Rule(*rule)))
 
 
-def _gradients(
-    make: Callable[[Sequence[int | torch.SymInt]], Tensor],
+def _room(
     x: Tensor,
     coefficients: Tensor,
     residual_weight: Tensor | None,
     of_input: bool,
     of_weights: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Make room for the gradients, without elements for those that nobody wants."""
-    residual = of_weights and residual_weight is not None
+) -> tuple[Tensor | None, ...]:
+    """Make room for the gradients that are wanted: of x, coefficients, residual and bias."""
+
+    def like(tensor: Tensor | None, wanted: bool) -> Tensor | None:
+        if tensor is None or not wanted:
+            return None
+        return torch.empty_like(tensor, memory_format=torch.contiguous_format)
+
     return (
-        make(x.shape if of_input else (0,)),
-        make(coefficients.shape if of_weights else (0,)),
-        make(coefficients.shape[::2] if residual else (0,)),
-        make(coefficients.shape[2:] if of_weights else (0,)),
+        like(x, of_input),
+        like(coefficients, of_weights),
+        like(residual_weight, of_weights),
+        coefficients.new_empty(coefficients.shape[2]) if of_weights else None,
     )
 
 
 def gradients(
+    grad: Tensor, x: Tensor, layer: SplineLayer, of_input: bool, of_weights: bool
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of x, coefficients, residual weights and bias, past torch's dispatcher.
+
+    Those that nobody wants are None.  The bias itself is not looked at.
+    """
+    knots, coefficients, residual_weight, _, kind, rule = layer
+    room = _room(x, coefficients, residual_weight, of_input, of_weights)
+    if x.shape[0] == 0:
+        # Without rows nothing is written into the weights' gradients.
+        return tuple(None if gradient is None else gradient.zero_() for gradient in room)
+    if selection.uses_triton(x):
+        _triton().backward(grad, x, knots, coefficients, residual_weight, kind, rule, room)
+        return room
+    compiled = selection.compiled(x)
+    if compiled is None:
+        found = reference.backward(grad, x, knots, coefficients, residual_weight, kind, rule)
+        for to, gradient in zip(room, found, strict=True):
+            if to is not None and gradient is not None:
+                to.copy_(gradient)
+        return room
+    compiled.library.run(
+        compiled.instruction_set, x.contiguous(), layer.contiguous(), grad.contiguous(), room
+    )
+    return room
+
+
+def _whole(gradients: tuple[Tensor | None, ...], x: Tensor) -> tuple[Tensor, ...]:
+    """Return tensors only, as an operation of torch must: without elements instead of None."""
+    return tuple(x.new_empty(0) if gradient is None else gradient for gradient in gradients)
+
+
+def _backward(
     grad: Tensor,
     x: Tensor,
     knots: Tensor,
@@ -89,38 +130,10 @@ def gradients(
     residual_weight: Tensor | None,
     kind: Tensor,
     *arguments: Any,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Compute what the operation `spline_layer_backward` is defined to, past torch's dispatcher."""
+) -> tuple[Tensor, ...]:
     *rule, of_input, of_weights = arguments
-    # Without rows nothing is written into the weights' gradients.
-    make = x.new_empty if x.shape[0] else x.new_zeros
-    room = _gradients(make, x, coefficients, residual_weight, of_input, of_weights)
-    of_x, of_coefficients, of_residual, of_bias = room
-    wanted = (
-        of_x if of_input else None,
-        of_coefficients if of_weights else None,
-        of_residual if of_weights and residual_weight is not None else None,
-        of_bias if of_weights else None,
-    )
-    weights = knots, coefficients, residual_weight, kind
-    if selection.uses_triton(x):
-        _triton().backward(grad, x, *weights, Rule(*rule), wanted)
-        return room
-    compiled = selection.compiled(x)
-    if compiled is None:
-        found = reference.backward(grad, x, *weights, Rule(*rule))
-        for to, gradient in zip(wanted, found, strict=True):
-            if to is not None and gradient is not None:
-                to.copy_(gradient)
-        return room
-    compiled.library.run(
-        compiled.instruction_set,
-        x.contiguous(),
-        SplineLayer(knots, coefficients, residual_weight, None, kind, Rule(*rule)).contiguous(),
-        grad.contiguous(),
-        wanted,
-    )
-    return room
+    layer = SplineLayer(knots, coefficients, residual_weight, None, kind, Rule(*rule))
+    return _whole(gradients(grad, x, layer, of_input, of_weights), x)
 
 
 def _fake_forward(x: Tensor, knots: Tensor, coefficients: Tensor, *_: Any) -> Tensor:
@@ -135,26 +148,9 @@ def _fake_backward(
     residual_weight: Tensor | None,
     kind: Tensor,
     *arguments: Any,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, ...]:
     *_, of_input, of_weights = arguments
-    return _gradients(x.new_empty, x, coefficients, residual_weight, of_input, of_weights)
-
-
-class _Direct(torch.autograd.Function):
-    """The same without torch's dispatcher, whose Python side takes longer than a small layer."""
-
-    @staticmethod
-    def forward(ctx: Any, *inputs: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        _save(ctx, inputs, None)
-        return _forward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return _differentiate(ctx, grad)
-
-
-# Past Function.apply, which looks for transforms of torch.func: `_watched` has.
-_apply_directly = cast(Any, super(torch.autograd.Function, _Direct)).apply
+    return _whole(_room(x, coefficients, residual_weight, of_input, of_weights), x)
 
 
 def _watched(tensor: Tensor) -> bool:
@@ -169,13 +165,6 @@ def _watched(tensor: Tensor) -> bool:
     )
 
 
-def evaluate(x: Tensor, *others: Any) -> Tensor:
-    """Evaluate the layer; the arguments are those of the operation."""
-    if _watched(x):
-        return spline_layer(x, *others)
-    return _apply_directly(x, *others) if torch.is_grad_enabled() else _forward(x, *others)
-
-
 # -- derivatives -----------------------------------------------------------------------------------
 
 
@@ -185,24 +174,120 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor | None) -> None:
     ctx.rule = rule
 
 
-def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    x, knots, coefficients, residual_weight, kind = ctx.saved_tensors
-    of_input = ctx.needs_input_grad[0]
-    of_weights = any(ctx.needs_input_grad[2:5])
+def _is_followed(grad: Tensor) -> bool:
     # A graph of the gradient is only wanted for second derivatives.
-    watched = torch.is_grad_enabled() or _watched(grad)
-    operation = spline_layer_backward if watched else gradients
-    of_x, of_coefficients, of_residual, of_bias = operation(
-        grad, x, knots, coefficients, residual_weight, kind, *ctx.rule, of_input, of_weights
+    return torch.is_grad_enabled() or _watched(grad)
+
+
+def _layer_gradients(
+    grad: Tensor, x: Tensor, layer: SplineLayer, of_input: bool, of_weights: bool, watched: bool
+) -> tuple[Tensor | None, ...]:
+    """Return `gradients`, as an operation of torch where something wants to see it."""
+    if not watched:
+        return gradients(grad, x, layer, of_input, of_weights)
+    knots, coefficients, residual_weight, _, kind, rule = layer
+    of_x, of_coefficients, of_residual, of_bias = spline_layer_backward(
+        grad, x, knots, coefficients, residual_weight, kind, *rule, of_input, of_weights
     )
     return (
         of_x if of_input else None,
-        None,
         of_coefficients if of_weights else None,
         of_residual if of_weights and residual_weight is not None else None,
         of_bias if of_weights else None,
-        *([None] * 5),
     )
+
+
+def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    x, knots, coefficients, residual_weight, kind = ctx.saved_tensors
+    needed = ctx.needs_input_grad
+    of_x, of_coefficients, of_residual, of_bias = _layer_gradients(
+        grad,
+        x,
+        SplineLayer(knots, coefficients, residual_weight, None, kind, Rule(*ctx.rule)),
+        needed[0],
+        any(needed[2:5]),
+        _is_followed(grad),
+    )
+    return (of_x, None, of_coefficients, of_residual, of_bias, *([None] * 5))
+
+
+class _Direct(torch.autograd.Function):
+    """Layers one after the other, without torch's dispatcher and as one node of its graph.
+
+    Either takes longer than a small layer itself.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rules: list[Rule], *tensors: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        inputs: list[Tensor] = []
+        for layer in _layers(rules, tensors):
+            inputs.append(x)
+            x = _compute(x, layer)
+        ctx.rules = rules
+        # The last bias may change before the gradients are asked for: they do not depend on it.
+        ctx.save_for_backward(*inputs, *tensors[:-1])
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        rules, needed, saved = ctx.rules, ctx.needs_input_grad, ctx.saved_tensors
+        count = len(rules)
+        inputs, layers = list(saved[:count]), _layers(rules, (*saved[count:], None))
+        # Second derivatives go through what lies between the layers too.
+        watched = _is_followed(grad)
+        for at in range(1, count) if watched else ():
+            inputs[at] = _watchable(inputs[at - 1], layers[at - 1])
+        found: list[Tensor | None] = [None] * len(needed)
+        for at in reversed(range(count)):
+            first = 2 + 5 * at
+            of_input, of_weights = any(needed[:first]), any(needed[first : first + 5])
+            of_x, *of_layer = _layer_gradients(
+                grad, inputs[at], layers[at], of_input, of_weights, watched
+            )
+            found[first + 1 : first + 3] = of_layer[:2]
+            found[first + 4] = of_layer[2]
+            if of_x is None:
+                break
+            grad = of_x
+        else:
+            found[0] = grad
+        return tuple(found)
+
+
+# Past Function.apply, which looks for transforms of torch.func: `_watched` has.
+_apply_directly = cast(Any, super(torch.autograd.Function, _Direct)).apply
+
+
+def _layers(rules: Sequence[Rule], tensors: Sequence[Any]) -> list[SplineLayer]:
+    """Put layers together again from what `evaluate` gives to `_Direct`."""
+    layers: list[SplineLayer] = []
+    for at, rule in enumerate(rules):
+        knots, coefficients, residual_weight, kind, bias = tensors[5 * at : 5 * at + 5]
+        layers.append(SplineLayer(knots, coefficients, residual_weight, bias, kind, rule))
+    return layers
+
+
+def _watchable(x: Tensor, layer: SplineLayer) -> Tensor:
+    *tensors, rule = layer
+    return spline_layer(x, *tensors, *rule)
+
+
+def evaluate(x: Tensor, *layers: SplineLayer) -> Tensor:
+    """Evaluate layers one after the other."""
+    if _watched(x):
+        for layer in layers:
+            x = _watchable(x, layer)
+    elif torch.is_grad_enabled():
+        rules: list[Rule] = []
+        tensors: list[Tensor | None] = []
+        for knots, coefficients, residual_weight, bias, kind, rule in layers:
+            rules.append(rule)
+            tensors += (knots, coefficients, residual_weight, kind, bias)
+        x = _apply_directly(x, rules, *tensors)
+    else:
+        for layer in layers:
+            x = _compute(x, layer)
+    return x
 
 
 def _save_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -259,7 +344,7 @@ def _map_backward(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> t
 
 for _device in ("CPU", "CUDA"):
     library.impl("spline_layer", _forward, _device)
-    library.impl("spline_layer_backward", gradients, _device)
+    library.impl("spline_layer_backward", _backward, _device)
 torch.library.register_fake("knotwork::spline_layer", _fake_forward, lib=library)
 torch.library.register_fake("knotwork::spline_layer_backward", _fake_backward, lib=library)
 torch.library.register_autograd(

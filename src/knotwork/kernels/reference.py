@@ -42,6 +42,41 @@ class Rule(NamedTuple):
     residual: str | None
 
 
+class SplineLayer(NamedTuple):
+    """A layer of splines: what the operation takes beside the points.
+
+    Attributes
+    ----------
+    knots : Tensor of shape (inputs, grid + 2 k + 1)
+    coefficients : Tensor of shape (inputs, grid + k, outputs)
+    residual_weight : Tensor of shape (inputs, outputs), or None if there is no residual
+    bias : Tensor of shape (outputs,)
+        May be None where gradients are asked for: they do not depend on it.
+    kind : Tensor of shape (inputs, outputs), uint8
+        1 where the edge is a spline; the others are left out.
+    rule : Rule
+        Order, knots' spacing, extrapolation and residual.
+    """
+
+    knots: Tensor
+    coefficients: Tensor
+    residual_weight: Tensor | None
+    bias: Tensor | None
+    kind: Tensor
+    rule: Rule
+
+    def contiguous(self) -> SplineLayer:
+        """Return the layer with tensors as compiled code reads them."""
+        return SplineLayer(
+            self.knots.contiguous(),
+            self.coefficients.contiguous(),
+            None if self.residual_weight is None else self.residual_weight.contiguous(),
+            None if self.bias is None else self.bias.contiguous(),
+            self.kind.contiguous(),
+            self.rule,
+        )
+
+
 class Moments(NamedTuple):
     """How every input's features vary over rows.
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .. import kernels
 from ..data import Samples
-from ..kernels.compiled import Library, SplineColumns, SplineLayer
+from ..kernels.compiled import Library, SplineColumns
 from .batches import CHUNK_ROWS, block_rows
 from .parameters import FreeParameters
 from .sensitivities import LayerSweep, backward, forward
@@ -225,17 +225,7 @@ class ChainSums:
         return _UpperTriangle(self._parameters, self._library)
 
     def _run(self, block: Samples, matrix: Tensor | None) -> float:
-        layers = [
-            SplineLayer(
-                layer.knots,
-                layer.coefficients,
-                layer.residual_weight,
-                layer.bias,
-                layer.kind,
-                layer.rule,
-            )
-            for layer in (part.layer for part in self._parameters.parts)
-        ]
+        layers = [part.layer.splines for part in self._parameters.parts]
         return self._library.run_chain(
             self._instruction_set,
             layers,
