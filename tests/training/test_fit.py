@@ -7,9 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.datasets import load_diabetes
+from sklearn.model_selection import train_test_split
 from torch import Tensor
 
-from knotwork import KAN, create_dataset
+from compiled import COMPILED
+from knotwork import KAN, create_dataset, kernels
 from knotwork.data import Samples
 from knotwork.training import fit
 from knotwork.training.losses import LOSSES
@@ -315,6 +318,25 @@ def test_with_noise_and_a_sparsity_penalty_the_best_of_all_steps_is_kept_though_
     kept = history.steps.index(history.best_step)
     assert objectives[kept] == pytest.approx(min(objectives))
     assert history.train_loss[kept] < 0.2 * variance**0.5
+
+
+def test_a_penalty_that_is_renewed_leads_to_the_same_end_whatever_the_rounding() -> None:
+    # A sum of curves is linear: its first step is the last for the penalty at hand, and only
+    # rounding decides whether a second one still lowers the objective.
+    x, _, y, _ = train_test_split(*load_diabetes(return_X_y=True), random_state=0)
+    rows = torch.as_tensor(x), torch.as_tensor(y)
+    variance = float(rows[1].var(correction=0))
+    found: list[tuple[float, list[Tensor]]] = []
+    for backend in ("reference", *COMPILED):
+        model = KAN([10, 1], grid=3)
+        with kernels.use(backend):
+            history = model.fit(rows, lamb=0.003, smoothness=1e-6)
+        kept = history.steps.index(history.best_step)
+        objective = history.train_loss[kept] ** 2 / variance + history.penalty[kept]
+        found.append((objective, [layer.kind for layer in model.prune().layers]))
+    for objective, kinds in found[1:]:
+        assert objective == pytest.approx(found[0][0], rel=1e-5)
+        assert same(kinds, found[0][1])
 
 
 @pytest.mark.parametrize("width", [[2, 2, 1], [2, 2, 2, 1]])

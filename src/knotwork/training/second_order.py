@@ -127,16 +127,21 @@ class LevenbergMarquardtMethod(Method):
 
     def step(self) -> str:
         """Take one damped Gauss-Newton step."""
-        renewed = self._weights.lamb or self._weights.smoothness
+        renews = bool(self._weights.lamb or self._weights.smoothness)
+        renewed = renews and self._steps % _RENEWAL_STEPS == 0
         early = self._weights.lamb and self._steps < _STEPS_TO_SPARSE
         if self._smooths and self._steps in SMOOTHING_STEPS and not early:
             self._smooth()
-        elif renewed and self._steps % _RENEWAL_STEPS == 0:
+        elif renewed:
             self._penalise()
         self._steps += 1
         before = self._solver.refused
         outcome = self._solver.step()
         self.refused += self._solver.refused - before
+        if outcome.stopped and renews and not renewed:
+            # This was the end for the penalty at hand, which the next step renews.
+            self._solver = self._new_solver()
+            return ""
         # The sparsity penalty is judged apart from roughness.
         smooths = self._smooths and not self._weights.lamb
         if smooths and self._arriving:
