@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 
-__all__ = ["Clock", "OutOfTime"]
+__all__ = ["ENDLESS", "Clock", "OutOfTime"]
 
 
 class OutOfTime(Exception):  # noqa: N818 - it ends a search, it is not an error
@@ -33,3 +34,7 @@ class Clock:
         """Raise `OutOfTime` once the budget is spent."""
         if self.elapsed >= self.budget:
             raise OutOfTime
+
+
+# For searches that nobody waits for.
+ENDLESS = Clock(math.inf)

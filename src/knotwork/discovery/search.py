@@ -259,7 +259,11 @@ def _varying(task: Task, problem: Problem, settings: Settings) -> None:
         return
     worthwhile = max(_BEHIND * task.rmse, 1e-3)
     for expression in varying_candidates(
-        task.symbols, Rows(task.X, task.y, task.weights), settings.functions, worthwhile
+        task.symbols,
+        Rows(task.X, task.y, task.weights),
+        settings.functions,
+        worthwhile,
+        problem.clock,
     ):
         problem.offer(task.lift(expression))
     problem.visited.add(key)

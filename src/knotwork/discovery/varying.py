@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..functions import SymbolicFunction
 from .additive import likeliest_first, spline_basis
+from .clock import ENDLESS, Clock
 from .dictionary import Dictionary
 from .sampling import evenly
 from .univariate import univariate_candidates
@@ -72,6 +73,7 @@ def varying_candidates(
     rows: Rows,
     functions: Sequence[SymbolicFunction],
     worthwhile: float,
+    clock: Clock = ENDLESS,
 ) -> Iterator[sympy.Expr]:
     """Yield formulas ``sum_k g_k(u) h_k(v)`` for every choice of u.
 
@@ -83,6 +85,11 @@ def varying_candidates(
     functions : sequence of SymbolicFunction
     worthwhile : float
         Models that leave more of the target's spread than this are not followed; at most 0.03.
+    clock : Clock
+
+    Raises
+    ------
+    OutOfTime
     """
     few = rows.take(evenly(len(rows.y), _ROWS))
     inputs = few.X
@@ -96,12 +103,13 @@ def varying_candidates(
             allowed=allowed,
         )
         basis = spline_basis(inputs[:, place], _INTERVALS)
-        for support in _supports(dictionary, basis, few, min(worthwhile, _WORTHWHILE)):
+        follow = min(worthwhile, _WORTHWHILE)
+        for support in _supports(dictionary, basis, few, follow, clock):
             yield from _snapped(symbol, place, basis, few, dictionary, support, functions)
 
 
 def _supports(
-    dictionary: Dictionary, basis: Array, rows: Rows, worthwhile: float
+    dictionary: Dictionary, basis: Array, rows: Rows, worthwhile: float, clock: Clock
 ) -> list[_Support]:
     """Return the few sets of terms that explain the target best, given how many they are."""
     count = min(dictionary.values.shape[1], _MOST_COLUMNS)
@@ -115,6 +123,7 @@ def _supports(
     for size in range(_MOST_TERMS):
         tried: dict[tuple[int, ...], _Support] = {}
         for support in beam:
+            clock.check()
             for j in range(count):
                 key = tuple(sorted((*support.chosen, j)))
                 if j not in support.chosen and key not in tried:
