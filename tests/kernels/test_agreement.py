@@ -64,6 +64,20 @@ def test_panels_of_inputs_fit_together(backend, k):
 
 @each_set
 @each_dtype
+@pytest.mark.parametrize("grid", [5, 60, 90])
+def test_a_row_does_not_depend_on_how_many_there_are(backend, dtype, grid):
+    """Many rows and few are taken through other strips of outputs."""
+    layer = layer_of(9, 130, grid, dtype=dtype)
+    x = rows_for(layer, 600)
+    with kernels.use(backend), torch.no_grad():
+        many, few = layer(x), layer(x[:100])
+    assert torch.equal(many[:100], few)
+    with kernels.use("reference"), torch.no_grad():
+        torch.testing.assert_close(many, layer(x), rtol=0, atol=2e-5 * float(many.abs().max()))
+
+
+@each_set
+@each_dtype
 @pytest.mark.parametrize("outputs", [1, 2, 3])
 @pytest.mark.parametrize("residual", ["silu", None])
 def test_few_outputs_have_a_way_of_their_own(backend, dtype, outputs, residual):

@@ -13,6 +13,8 @@ constexpr int COLUMNS = 16;
 constexpr int64_t L1_WEIGHTS = 28 * 1024;
 // Bytes of a panel's bases, which pass by once for every group of strips.
 constexpr int64_t PANEL = 6 << 20;
+// Rows from which on reading the weights counts for less than reading and writing the outputs.
+constexpr int64_t MANY_ROWS = 512;
 // Rows in a block: enough that copying the weights pays, few enough that what is used of the
 // outputs stays in the second-level cache.
 constexpr int64_t LEAST_ROWS = 256, GROUP_ROWS = 1024, MOST_ROWS = 2048;
@@ -24,13 +26,16 @@ constexpr int64_t CACHED_GRADIENT = 8 << 20;
 template <int K> constexpr int MOST_STRIPS = K == 3 ? 4 : 1;
 
 // How many of the strips from number `strip` on go together: as many as leave the weights of an
-// input in the first-level cache.
+// input in the first-level cache.  Where that is one input only, outputs of many rows are faster in
+// half the strips with two inputs, as they are then read and written half as often.
 template <class T, int K>
 INLINE int strips_together(const Call& call, int64_t strips, int64_t strip) {
     const int64_t bytes = (call.grid + K + 1) * STRIP<T> * int64_t(sizeof(T));
     int together = MOST_STRIPS<K>;
     while (together > 1 && (together > strips - strip || together * bytes > L1_WEIGHTS))
         together /= 2;
+    const bool alone = 2 * together * bytes > L1_WEIGHTS;
+    if (!call.backward && call.rows >= MANY_ROWS && together == 4 && alone) together = 2;
     return together;
 }
 

@@ -14,8 +14,8 @@
 
 namespace knotwork::KNOTWORK_SET {
 
-// Rows after which some more weights are fetched.
-constexpr int64_t ROWS_A_FETCH = 8;
+// Rows of weights that are fetched together, and rows of the block that pass by in between at least.
+constexpr int64_t FETCHED_TOGETHER = 3, ROWS_A_FETCH = 8;
 
 // Copies the weights of one input from output `start` on, NS strips of them: a row for the
 // residual, then one for each coefficient.  Edges that are not splines, and outputs beyond the last,
@@ -58,9 +58,11 @@ static void use_weights(const Call& call, const Block<T, K>& b, int64_t from, in
         const int64_t next = least(together, count - i - inputs) * (rows - 1);
         const T* line = static_cast<const T*>(call.coefficients) +
                         (from + i + inputs) * (rows - 1) * call.outputs + strips.start;
+        const int64_t step =
+            next ? most(ROWS_A_FETCH, FETCHED_TOGETHER * b.rows / next) : b.rows;
         int64_t fetched = 0;
-        for (int64_t n = 0; n < b.rows; n += ROWS_A_FETCH) {
-            const int64_t to = least(b.rows, n + ROWS_A_FETCH);
+        for (int64_t n = 0; n < b.rows; n += step) {
+            const int64_t to = least(b.rows, n + step);
             for (; fetched * b.rows < next * to; fetched++, line += call.outputs)
                 for (int64_t j = 0; j < W; j += LINE) __builtin_prefetch(line + j, 0, 2);
             if (call.backward && call.weight)
