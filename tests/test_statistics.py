@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knotwork import KAN
@@ -18,7 +18,6 @@ def rows(count, inputs, seed=0):
 
 
 @settings(max_examples=30, deadline=None)
-@example(60, 3, 11, 5, None, "linear", 1.0, 93)
 @given(
     count=st.sampled_from([1, 2, 7, 60]),
     inputs=st.integers(1, 4),
@@ -43,11 +42,9 @@ def test_statistics_do_not_depend_on_whether_gradients_are_wanted(
     for a, b in zip(network_statistics(model, x), expected, strict=True):
         for field in dataclasses.fields(a):
             found, wanted = getattr(a, field.name), getattr(b, field.name).detach()
-            size = max(1.0, float(wanted.abs().max()))
             if field.name.endswith("spread"):
                 found, wanted = found.square(), wanted.square()
-                # Far outside the knots features are large and cancel; their rounding stays.
-                size = max(1.0, float(wanted.max()), float(b.covariance.detach().abs().max()))
+            size = max(1.0, float(wanted.abs().max()))
             torch.testing.assert_close(found, wanted, rtol=0, atol=1e-12 * size)
 
 
