@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from compiled import COMPILED
 from knotwork import KAN, KANLayer, kernels
 from knotwork._spline_chain import chain_of_splines
 
@@ -211,11 +212,9 @@ def test_torch_func_and_compiling_see_the_layers() -> None:
     torch.testing.assert_close(program.module()(x), model(x))
 
 
-@pytest.mark.parametrize("choice", ["auto", "reference", "plain"])
+@pytest.mark.parametrize("choice", ["reference", *COMPILED])
 def test_every_backend(choice: str) -> None:
     model = KAN([2, 3, 1], grid=3)
     x = points(6, 2)
-    if choice == "plain" and kernels.selection.library is None:
-        pytest.skip("the library was not built")
     with kernels.use(choice):
         torch.testing.assert_close(model(x), layer_by_layer(model, x))

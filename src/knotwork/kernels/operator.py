@@ -140,16 +140,8 @@ def _fake_forward(x: Tensor, knots: Tensor, coefficients: Tensor, *_: Any) -> Te
     return x.new_empty(x.shape[0], coefficients.shape[2])
 
 
-def _fake_backward(
-    grad: Tensor,
-    x: Tensor,
-    knots: Tensor,
-    coefficients: Tensor,
-    residual_weight: Tensor | None,
-    kind: Tensor,
-    *arguments: Any,
-) -> tuple[Tensor, ...]:
-    *_, of_input, of_weights = arguments
+def _fake_backward(grad: Tensor, x: Tensor, knots: Tensor, *others: Any) -> tuple[Tensor, ...]:
+    coefficients, residual_weight, *_, of_input, of_weights = others
     return _whole(_room(x, coefficients, residual_weight, of_input, of_weights), x)
 
 
