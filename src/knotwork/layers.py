@@ -227,7 +227,7 @@ class KANLayer(LayerGrids):
 
     @property
     def splines(self) -> kernels.SplineLayer:
-        """The layer's tensors and rule, as `kernels.spline_layer` takes them."""
+        """The layer's tensors and rule, as the kernels take them."""
         return kernels.SplineLayer(
             self.knots,
             self.coefficients,
