@@ -25,14 +25,14 @@ constexpr int64_t CACHED_GRADIENT = 8 << 20;
 // compiling.
 template <int K> constexpr int MOST_STRIPS = K == 3 ? 4 : 1;
 
-// How many of the strips from number `strip` on go together: as many as leave the weights of an
+// How many of `strips` go together: as many as leave the weights of an
 // input in the first-level cache.  Where that is one input only, outputs of many rows are faster in
 // half the strips with two inputs, as they are then read and written half as often.
 template <class T, int K>
-INLINE int strips_together(const Call& call, int64_t strips, int64_t strip) {
+INLINE int strips_together(const Call& call, int64_t strips) {
     const int64_t bytes = (call.grid + K + 1) * STRIP<T> * int64_t(sizeof(T));
     int together = MOST_STRIPS<K>;
-    while (together > 1 && (together > strips - strip || together * bytes > L1_WEIGHTS))
+    while (together > 1 && (together > strips || together * bytes > L1_WEIGHTS))
         together /= 2;
     const bool alone = 2 * together * bytes > L1_WEIGHTS;
     if (!call.backward && call.rows >= MANY_ROWS && together == 4 && alone) together = 2;
@@ -50,7 +50,7 @@ template <class T, int K> struct Block {
     static constexpr int L = GROUP<K>;
     int64_t rows;
     int64_t pitch;   // from one column or strip to the next, in rows
-    int64_t strips;
+    int64_t first_strip, end_strip;
     int64_t panel;   // inputs whose bases are there
     bool sorts;      // whether bases and residuals stand in the order of the rows' intervals
     T* columns;      // (COLUMNS, pitch): inputs of x, transposed
@@ -71,7 +71,8 @@ template <class T, int K> struct Block {
     T* y;            // outputs or their gradient: for every group of strips (pitch, strips, strip)
 
     // Lays the block out in memory; returns the bytes it takes.  Without memory it only counts.
-    static int64_t carve(const Call& call, int64_t rows, char* memory, Block* block) {
+    static int64_t carve(const Call& call, const Share& share, int64_t rows, char* memory,
+                         Block* block) {
         int64_t used = 0;
         const auto take = [&](auto** pointer, int64_t count) {
             if (memory) *pointer = reinterpret_cast<decltype(*pointer + 0)>(memory + used);
@@ -83,7 +84,9 @@ template <class T, int K> struct Block {
         b.rows = 0;
         // Lengths that are no power of two keep columns from falling on the same lines of the cache.
         b.pitch = (rows + 15) / 16 * 16 + 24;
-        b.strips = (call.outputs + STRIP<T> - 1) / STRIP<T>;
+        b.first_strip = share.from / STRIP<T>;
+        b.end_strip = (share.to + STRIP<T> - 1) / STRIP<T>;
+        const int64_t strips = b.end_strip - b.first_strip;
         b.sorts = call.grad_coefficients && !few_outputs<K>(call);
         const int64_t weights = (call.grid + K + 1) * STRIP<T>;
         const int64_t numbers = b.pitch * ((L + 1) * (slopes ? 2 : 1) + (slopes ? 1 : 0));
@@ -91,7 +94,7 @@ template <class T, int K> struct Block {
         const int64_t bytes = numbers * int64_t(sizeof(T)) + integers * int64_t(sizeof(int32_t));
         b.panel = COLUMNS;
         // With one group of strips the bases are used once only, and best while they are at hand.
-        if (b.strips > MOST_STRIPS<K>)
+        if (strips > MOST_STRIPS<K>)
             while (b.panel < call.inputs && (b.panel + COLUMNS) * bytes <= PANEL)
                 b.panel += COLUMNS;
         const int64_t all = b.panel * b.pitch;
@@ -110,7 +113,7 @@ template <class T, int K> struct Block {
         take(&b.pieces, Pieces<T, K>::size(call.grid, call.uniform));
         take(&b.packed, most<int64_t>(L1_WEIGHTS / sizeof(T), most(weights, 2 * call.grid * L)));
         take(&b.gradient, back ? weights : 0);
-        take(&b.y, b.strips * b.pitch * STRIP<T>);
+        take(&b.y, strips * b.pitch * STRIP<T>);
         return used;
     }
 };
@@ -136,11 +139,12 @@ template <class T> struct Strips {
 // Calls use(strips) for every group of them.
 template <class T, int K, class Use>
 INLINE void each_group(const Call& call, const Block<T, K>& b, Use use) {
-    for (int64_t strip = 0; strip < b.strips;) {
-        const int together = strips_together<T, K>(call, b.strips, strip);
+    for (int64_t strip = b.first_strip; strip < b.end_strip;) {
+        const int together = strips_together<T, K>(call, b.end_strip - strip);
         const int64_t start = strip * STRIP<T>, width = together * STRIP<T>;
         const int64_t count = least(width, call.outputs - start);
-        use(Strips<T>{together, start, count, width, b.y + start * b.pitch});
+        T* y = b.y + (strip - b.first_strip) * STRIP<T> * b.pitch;
+        use(Strips<T>{together, start, count, width, y});
         strip += together;
     }
 }

@@ -5,18 +5,18 @@
 
 namespace knotwork::KNOTWORK_SET {
 
-template <class T, int K> static bool run(const Call& call, int64_t start, int64_t end) {
-    if (call.backward) return backward<T, K>(call, start, end);
-    return forward<T, K>(call, start, end);
+template <class T, int K> static bool run(const Call& call, const Share& share) {
+    if (call.backward) return backward<T, K>(call, share);
+    return forward<T, K>(call, share);
 }
 
-template <class T> static bool run_order(const Call& call, int64_t start, int64_t end) {
+template <class T> static bool run_order(const Call& call, const Share& share) {
     switch (call.order) {
-        case 1: return run<T, 1>(call, start, end);
-        case 2: return run<T, 2>(call, start, end);
-        case 3: return run<T, 3>(call, start, end);
-        case 4: return run<T, 4>(call, start, end);
-        case 5: return run<T, 5>(call, start, end);
+        case 1: return run<T, 1>(call, share);
+        case 2: return run<T, 2>(call, share);
+        case 3: return run<T, 3>(call, share);
+        case 4: return run<T, 4>(call, share);
+        case 5: return run<T, 5>(call, share);
     }
     return false;
 }
@@ -43,12 +43,12 @@ bool run_moments(const Moments& call, int threads) {
     return false;
 }
 
-bool run_float(const Call& call, int64_t start, int64_t end) {
-    return run_order<float>(call, start, end);
+bool run_float(const Call& call, const Share& share) {
+    return run_order<float>(call, share);
 }
 
-bool run_double(const Call& call, int64_t start, int64_t end) {
-    return run_order<double>(call, start, end);
+bool run_double(const Call& call, const Share& share) {
+    return run_order<double>(call, share);
 }
 
 }  // namespace knotwork::KNOTWORK_SET

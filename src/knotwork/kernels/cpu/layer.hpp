@@ -153,16 +153,16 @@ template <class T, int K> INLINE int64_t rows_together(const Call& call, int64_t
     return blocks ? (rows + blocks - 1) / blocks : 1;
 }
 
-// Outputs of rows `start` to `end`.
-template <class T, int K> static bool forward(const Call& call, int64_t start, int64_t end) {
-    const int64_t together = rows_together<T, K>(call, end - start);
-    char* memory = workspace(Block<T, K>::carve(call, together, nullptr, nullptr));
+// Some outputs of some rows.
+template <class T, int K> static bool forward(const Call& call, const Share& share) {
+    const int64_t together = rows_together<T, K>(call, share.end - share.start);
+    char* memory = workspace(Block<T, K>::carve(call, share, together, nullptr, nullptr));
     if (!memory) return false;
     Block<T, K> b;
-    Block<T, K>::carve(call, together, memory, &b);
+    Block<T, K>::carve(call, share, together, memory, &b);
     Pieces<T, K> pieces(call, b.pieces);
-    for (int64_t at = start; at < end; at += together) {
-        b.rows = least(together, end - at);
+    for (int64_t at = share.start; at < share.end; at += together) {
+        b.rows = least(together, share.end - at);
         fill_rows(call, b);
         const T* x = static_cast<const T*>(call.x) + at * call.inputs;
         for (int64_t i = 0; i < call.inputs; i += b.panel) {
@@ -175,21 +175,21 @@ template <class T, int K> static bool forward(const Call& call, int64_t start, i
     return true;
 }
 
-// Gradients of inputs `start` to `end` and of their weights.
-template <class T, int K> static bool backward(const Call& call, int64_t start, int64_t end) {
+// Gradients of some inputs and of their weights.
+template <class T, int K> static bool backward(const Call& call, const Share& share) {
     const int64_t together = rows_together<T, K>(call, call.rows);
-    char* memory = workspace(Block<T, K>::carve(call, together, nullptr, nullptr));
+    char* memory = workspace(Block<T, K>::carve(call, share, together, nullptr, nullptr));
     if (!memory) return false;
     Block<T, K> b;
-    Block<T, K>::carve(call, together, memory, &b);
+    Block<T, K>::carve(call, share, together, memory, &b);
     Pieces<T, K> pieces(call, b.pieces);
     for (int64_t at = 0; at < call.rows; at += together) {
         b.rows = least(together, call.rows - at);
         pack_rows(call, b, static_cast<const T*>(call.y) + at * call.outputs);
-        if (start == 0 && call.grad_bias) bias_gradient(call, b, at > 0);
+        if (share.start == 0 && call.grad_bias) bias_gradient(call, b, at > 0);
         const T* x = static_cast<const T*>(call.x) + at * call.inputs;
-        for (int64_t i = start; i < end; i += b.panel) {
-            const int64_t to = least(end, i + b.panel);
+        for (int64_t i = share.start; i < share.end; i += b.panel) {
+            const int64_t to = least(share.end, i + b.panel);
             prepare(call, b, pieces, x, i, to);
             if (call.grad_x) {
                 apply(call, b, i, to);

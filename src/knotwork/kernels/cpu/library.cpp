@@ -1,5 +1,5 @@
 // The plain C entry points: they choose the instruction set and share the work among threads.
-#include "library.hpp"
+#include "cuts.hpp"
 
 #include <atomic>
 #include <cstdlib>
@@ -11,10 +11,10 @@ namespace knotwork {
 
 #define KNOTWORK_DECLARE(SET)                                 \
     namespace SET {                                           \
-    bool run_float(const Call&, int64_t start, int64_t end);  \
-    bool run_double(const Call&, int64_t start, int64_t end); \
-    bool run_normal(const Normal&);                           \
-    bool run_moments(const Moments&, int threads);            \
+    bool run_float(const Call&, const Share&);       \
+    bool run_double(const Call&, const Share&);      \
+    bool run_normal(const Normal&);                  \
+    bool run_moments(const Moments&, int threads);   \
     }
 KNOTWORK_DECLARE(plain)
 #ifdef KNOTWORK_X86
@@ -26,7 +26,7 @@ namespace {
 
 enum Set { PLAIN, AVX2, AVX512 };
 
-typedef bool (*Run)(const Call&, int64_t, int64_t);
+typedef bool (*Run)(const Call&, const Share&);
 // OpenMP's entry point as GCC calls it; LLVM's library has it too.
 typedef void (*OpenMP)(void (*)(void*), void*, unsigned threads, unsigned flags);
 
@@ -85,16 +85,13 @@ void work(void* data) {
 struct Shares {
     const Call& call;
     Run run;
-    int64_t length;
-    int count;
+    Cuts cuts;
     std::atomic<bool> failed;
 };
 
 void run_share(void* data, int index) {
     Shares& shares = *static_cast<Shares*>(data);
-    if (!shares.run(shares.call, shares.length * index / shares.count,
-                    shares.length * (index + 1) / shares.count))
-        shares.failed = true;
+    if (!shares.run(shares.call, shares.cuts.share(index))) shares.failed = true;
 }
 
 }  // namespace
@@ -146,18 +143,13 @@ void knotwork_use_openmp(void* entry) {
 // One call in float64 (wide) or float32.  Returns 0, or 1 if memory ran out.
 int knotwork_run(const knotwork::Call* call, int set, int wide) {
     using namespace knotwork;
-    // Rows can be shared in the forward pass, inputs in the backward pass: then no two threads
-    // write to the same place.
-    const int64_t length = call->backward ? call->inputs : call->rows;
     const int64_t products =
         call->rows * call->inputs * call->outputs * (call->order + 2) * (call->backward ? 2 : 1);
     use_huge_pages(call->grad_coefficients, call->inputs * (call->grid + call->order) *
                                                 call->outputs * (wide ? 8 : 4));
-    int64_t threads = products < SMALL_WORK ? 1 : call->threads;
-    if (threads > length) threads = length;
-    Shares shares{*call, choose(set, wide), length, int(threads > 1 ? threads : 1),
-                  {false}};
-    parallel(int(threads), shares.count, run_share, &shares);
+    const int threads = products < SMALL_WORK ? 1 : call->threads;
+    Shares shares{*call, choose(set, wide), cut(*call, threads), {false}};
+    parallel(threads, int(shares.cuts.count()), run_share, &shares);
     return shares.failed;
 }
 

@@ -22,6 +22,13 @@ struct Call {
     void* grad_bias;           // as bias
 };
 
+// A part of a call's work, which no other part writes to: some rows and outputs of the forward pass,
+// or some inputs of the backward pass.
+struct Share {
+    int64_t start, end;  // rows, or inputs
+    int64_t from, to;    // outputs; all of them in the backward pass
+};
+
 // A layer's part in the normal equations; all in float64.
 struct NormalLayer {
     int64_t inputs, outputs, grid;
