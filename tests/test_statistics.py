@@ -34,7 +34,12 @@ def test_statistics_do_not_depend_on_whether_gradients_are_wanted(
     options = {"residual": residual, "extrapolation": extrapolation, "grid_eps": grid_eps}
     model = KAN([inputs, (2, 1), 2], grid=grid, k=k, seed=seed, **options)
     first = model.layer(0)
-    first.update_grid(rows(50, inputs, seed) / 2)
+    # Half of what will come: rows lie beyond the knots, but not hundreds of times as far, where
+    # the spread of a spline is the difference of huge numbers.
+    half = rows(50, inputs, seed)
+    first.update_grid(half / 2)
+    with torch.no_grad():
+        model.layer(1).update_grid(model.nodes[0].combine(first(half)) / 2)
     first.remove_edge(0, 1)
     first.set_symbolic(0, 2, get("sin"), 2.0, 0.3, 1.5, 0.1)
     x = rows(count, inputs, seed + 1)
@@ -57,6 +62,14 @@ def test_statistics_are_those_of_the_edges_values():
     torch.testing.assert_close(statistics.edge_spread, values.std(dim=0, correction=0))
     sums = values.sum(dim=1) + model.layer(0).bias.detach()
     torch.testing.assert_close(statistics.node_spread, sums.std(dim=0, correction=0))
+
+
+def test_spreads_far_beyond_the_knots_are_those_of_the_edges_values():
+    model = KAN([2, 3], grid=10, residual=None, seed=5)
+    x = 500 * rows(60, 2)
+    wanted = model.layer(0).edge_values(x).detach().std(dim=0, correction=0)
+    for statistics in (network_statistics(model, x)[0], traced_statistics(model, x)[0][0]):
+        torch.testing.assert_close(statistics.edge_spread.detach(), wanted, rtol=1e-8, atol=0)
 
 
 @pytest.mark.parametrize("residual", ["silu", None])
