@@ -342,7 +342,7 @@ class KANLayer(LayerGrids):
 
     def feature_weights(self) -> Tensor:
         """Return every edge's weights on `features`: shape (inputs, features, outputs)."""
-        return kernels.feature_weights(self.coefficients, self.residual_weight, self.kind)
+        return kernels.feature_weights(self.splines)
 
     def edge_values(self, x: Tensor) -> Tensor:
         """Return every edge's own output: shape (rows, in_features, out_features).

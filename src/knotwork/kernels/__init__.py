@@ -38,7 +38,7 @@ def spline_layer(x: Tensor, layer: SplineLayer) -> Tensor:
     if selection.applies(x, layer.knots):
         rule = _checked(x, layer.knots, layer.rule)
         return operator.evaluate(x, layer if rule is layer.rule else layer._replace(rule=rule))
-    return operator.in_plain_torch(x, layer)
+    return reference.forward(x, layer)
 
 
 def spline_layers(x: Tensor, layers: Sequence[SplineLayer]) -> Tensor:
@@ -57,7 +57,7 @@ def spline_layers(x: Tensor, layers: Sequence[SplineLayer]) -> Tensor:
     if selection.applies(x, layers[0].knots):
         return operator.evaluate(x, *layers)
     for layer in layers:
-        x = operator.in_plain_torch(x, layer)
+        x = reference.forward(x, layer)
     return x
 
 
@@ -66,13 +66,12 @@ def input_gradient(grad: Tensor, x: Tensor, layer: SplineLayer) -> Tensor:
 
     The other parameters are those of `spline_layer`.
     """
-    knots, coefficients, residual_weight, _, kind, rule = layer
-    if selection.applies(x, knots):
-        layer = layer._replace(rule=_checked(x, knots, rule))
+    if selection.applies(x, layer.knots):
+        layer = layer._replace(rule=_checked(x, layer.knots, layer.rule))
         of_x, *_ = operator.gradients(grad, x, layer, of_input=True, of_weights=False)
         assert of_x is not None
         return of_x
-    return reference.input_gradient(grad, x, knots, coefficients, residual_weight, kind, rule)
+    return reference.input_gradient(grad, x, layer)
 
 
 def feature_moments(x: Tensor, knots: Tensor, rule: Rule) -> Moments:

@@ -21,7 +21,7 @@ from torch import Tensor
 from .. import splines
 from ..residuals import RESIDUALS
 from . import gpu_programs
-from .reference import SPLINE, Rule
+from .reference import SPLINE, Rule, SplineLayer
 
 # Rows and outputs of a tile: its sums fit into the registers of a program's four warps.
 _ROWS = 32
@@ -109,24 +109,17 @@ def _residual_weight(residual_weight: Tensor, kind: Tensor) -> Tensor:
     return residual_weight * (kind == SPLINE)
 
 
-def forward(
-    x: Tensor,
-    knots: Tensor,
-    coefficients: Tensor,
-    residual_weight: Tensor | None,
-    bias: Tensor,
-    kind: Tensor,
-    rule: Rule,
-) -> Tensor:
+def forward(x: Tensor, layer: SplineLayer) -> Tensor:
     """Return the layer's outputs, shape (rows, outputs); as `reference.forward`."""
+    knots, coefficients, residual_weight, bias, kind, rule = layer.contiguous()
+    assert bias is not None
     (rows, inputs), outputs = x.shape, coefficients.shape[2]
     if residual_weight is None or rule.residual is None:
         y = bias.repeat(rows, 1)
     else:
         values = RESIDUALS[rule.residual].at(x, 0)
         y = torch.addmm(bias, values, _residual_weight(residual_weight, kind))
-    x, knots = x.contiguous(), knots.contiguous()
-    coefficients, kind = coefficients.contiguous(), kind.contiguous()
+    x = x.contiguous()
     table, constants = _arguments(knots, rule)
     tile, sizes = _tile(outputs), (rows, inputs, outputs)
     shape = _tiles(rows, _ROWS), _tiles(outputs, tile)
@@ -136,54 +129,38 @@ def forward(
 
 
 def backward(
-    grad: Tensor,
-    x: Tensor,
-    knots: Tensor,
-    coefficients: Tensor,
-    residual_weight: Tensor | None,
-    kind: Tensor,
-    rule: Rule,
-    wanted: tuple[Tensor | None, ...],
+    grad: Tensor, x: Tensor, layer: SplineLayer, wanted: tuple[Tensor | None, ...]
 ) -> None:
     """Write the gradients of x, coefficients, residual weights and bias where they are wanted.
 
     Parameters
     ----------
     grad : Tensor of shape (rows, outputs)
-    x, knots, coefficients, residual_weight, kind, rule
-        See `spline_layer`.
+    x : Tensor of shape (rows, inputs)
+    layer : SplineLayer
     wanted : tuple of four contiguous Tensors or None
     """
-    grad, x, knots = grad.contiguous(), x.contiguous(), knots.contiguous()
+    grad, x, layer = grad.contiguous(), x.contiguous(), layer.contiguous()
     of_x, of_coefficients, of_residual, of_bias = wanted
     if of_x is not None:
-        _input_gradient(grad, x, knots, coefficients, residual_weight, kind, rule, of_x)
+        _input_gradient(grad, x, layer, of_x)
     if of_coefficients is not None:
-        _coefficient_gradient(grad, x, knots, kind.contiguous(), rule, of_coefficients)
-    if of_residual is not None and rule.residual is not None:
-        torch.mm(RESIDUALS[rule.residual].at(x, 0).T, grad, out=of_residual)
-        of_residual *= kind == SPLINE
+        _coefficient_gradient(grad, x, layer, of_coefficients)
+    if of_residual is not None and layer.rule.residual is not None:
+        torch.mm(RESIDUALS[layer.rule.residual].at(x, 0).T, grad, out=of_residual)
+        of_residual *= layer.kind == SPLINE
     if of_bias is not None:
         torch.sum(grad, 0, out=of_bias)
 
 
-def _input_gradient(
-    grad: Tensor,
-    x: Tensor,
-    knots: Tensor,
-    coefficients: Tensor,
-    residual_weight: Tensor | None,
-    kind: Tensor,
-    rule: Rule,
-    of_x: Tensor,
-) -> None:
+def _input_gradient(grad: Tensor, x: Tensor, layer: SplineLayer, of_x: Tensor) -> None:
+    knots, coefficients, residual_weight, _, kind, rule = layer
     if residual_weight is None or rule.residual is None:
         of_x.zero_()
     else:
         torch.mm(grad, _residual_weight(residual_weight, kind).T, out=of_x)
         of_x *= RESIDUALS[rule.residual].at(x, 1)
     (rows, inputs), outputs = x.shape, coefficients.shape[2]
-    coefficients, kind = coefficients.contiguous(), kind.contiguous()
     table, constants = _arguments(knots, rule)
     shape = (_tiles(rows, _ROWS) * inputs,)
     arguments = grad, x, knots, *table, coefficients, kind, of_x, rows, inputs, outputs
@@ -191,8 +168,9 @@ def _input_gradient(
 
 
 def _coefficient_gradient(
-    grad: Tensor, x: Tensor, knots: Tensor, kind: Tensor, rule: Rule, of_coefficients: Tensor
+    grad: Tensor, x: Tensor, layer: SplineLayer, of_coefficients: Tensor
 ) -> None:
+    knots, kind, rule = layer.knots, layer.kind, layer.rule
     (rows, inputs), (_, functions, outputs) = x.shape, of_coefficients.shape
     table, constants = _arguments(knots, rule)
     tile = _tile(outputs)

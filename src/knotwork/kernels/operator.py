@@ -37,19 +37,12 @@ def _triton() -> ModuleType:
     return cuda
 
 
-def in_plain_torch(x: Tensor, layer: SplineLayer) -> Tensor:
-    """Evaluate a layer by its definition."""
-    knots, coefficients, residual_weight, bias, kind, rule = layer
-    assert bias is not None
-    return reference.forward(x, knots, coefficients, residual_weight, bias, kind, rule)
-
-
 def _compute(x: Tensor, layer: SplineLayer) -> Tensor:
     if selection.uses_triton(x):
-        return _triton().forward(x, *layer)
+        return _triton().forward(x, layer)
     compiled = selection.compiled(x)
     if compiled is None:
-        return in_plain_torch(x, layer)
+        return reference.forward(x, layer)
     y = torch.empty((x.shape[0], layer.coefficients.shape[2]), dtype=x.dtype)
     compiled.library.run(compiled.instruction_set, x.contiguous(), layer.contiguous(), y)
     return y
@@ -96,18 +89,16 @@ def gradients(
 
     Those that nobody wants are None.  The bias itself is not looked at.
     """
-    knots, coefficients, residual_weight, _, kind, rule = layer
-    room = _room(x, coefficients, residual_weight, of_input, of_weights)
+    room = _room(x, layer.coefficients, layer.residual_weight, of_input, of_weights)
     if x.shape[0] == 0:
         # Without rows nothing is written into the weights' gradients.
         return tuple(None if gradient is None else gradient.zero_() for gradient in room)
     if selection.uses_triton(x):
-        _triton().backward(grad, x, knots, coefficients, residual_weight, kind, rule, room)
+        _triton().backward(grad, x, layer, room)
         return room
     compiled = selection.compiled(x)
     if compiled is None:
-        found = reference.backward(grad, x, knots, coefficients, residual_weight, kind, rule)
-        for to, gradient in zip(room, found, strict=True):
+        for to, gradient in zip(room, reference.backward(grad, x, layer), strict=True):
             if to is not None and gradient is not None:
                 to.copy_(gradient)
         return room
@@ -294,9 +285,8 @@ def _save_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 def _differentiate_backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
     given = tuple(grad if wanted else None for grad, wanted in zip(grads, ctx.wanted, strict=True))
     grad, x, knots, coefficients, residual_weight, kind = ctx.saved_tensors
-    to_grad, to_x, to_coefficients, to_residual = reference.double_backward(
-        given, grad, x, knots, coefficients, residual_weight, kind, ctx.rule
-    )
+    layer = SplineLayer(knots, coefficients, residual_weight, None, kind, ctx.rule)
+    to_grad, to_x, to_coefficients, to_residual = reference.double_backward(given, grad, x, layer)
     return (to_grad, to_x, None, to_coefficients, to_residual, *([None] * 7))
 
 

@@ -118,59 +118,39 @@ def moments(values: Tensor) -> Moments:
     return Moments(mean, centred.transpose(1, 2) @ centred / len(values))
 
 
-def feature_weights(coefficients: Tensor, residual_weight: Tensor | None, kind: Tensor) -> Tensor:
+def feature_weights(layer: SplineLayer) -> Tensor:
     """Return every edge's weights, 0 where it is no spline: shape (inputs, features, outputs)."""
-    weights = coefficients
-    if residual_weight is not None:
-        weights = torch.cat([weights, residual_weight[:, None, :]], dim=1)
+    weights = layer.coefficients
+    if layer.residual_weight is not None:
+        weights = torch.cat([weights, layer.residual_weight[:, None, :]], dim=1)
+    return _of_splines(weights, layer.kind)
+
+
+def _of_splines(weights: Tensor, kind: Tensor) -> Tensor:
     return weights * (kind == SPLINE).to(weights.dtype)[:, None, :]
 
 
-def forward(
-    x: Tensor,
-    knots: Tensor,
-    coefficients: Tensor,
-    residual_weight: Tensor | None,
-    bias: Tensor,
-    kind: Tensor,
-    rule: Rule,
-) -> Tensor:
+def forward(x: Tensor, layer: SplineLayer) -> Tensor:
     """Return the layer's outputs, shape (rows, outputs)."""
-    (values,) = features(x, knots, rule)
-    weights = feature_weights(coefficients, residual_weight, kind)
-    return torch.addmm(bias, values.flatten(1), weights.flatten(0, 1))
+    assert layer.bias is not None
+    (values,) = features(x, layer.knots, layer.rule)
+    return torch.addmm(layer.bias, values.flatten(1), feature_weights(layer).flatten(0, 1))
 
 
 def backward(
-    grad: Tensor,
-    x: Tensor,
-    knots: Tensor,
-    coefficients: Tensor,
-    residual_weight: Tensor | None,
-    kind: Tensor,
-    rule: Rule,
+    grad: Tensor, x: Tensor, layer: SplineLayer
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     """Return the gradients of x, coefficients, residual weights and bias, given that of `y`."""
-    values, slopes = features(x, knots, rule, (0, 1))
-    weights = feature_weights(coefficients, residual_weight, kind)
-    of_x = _pulled_back(grad, weights, slopes)
-    of_weights = torch.einsum("nif,no->ifo", values, grad)
-    of_coefficients, of_residual = split(of_weights, residual_weight, kind)
+    values, slopes = features(x, layer.knots, layer.rule, (0, 1))
+    of_x = _pulled_back(grad, feature_weights(layer), slopes)
+    of_coefficients, of_residual = _split(torch.einsum("nif,no->ifo", values, grad), layer)
     return of_x, of_coefficients, of_residual, grad.sum(dim=0)
 
 
-def input_gradient(
-    grad: Tensor,
-    x: Tensor,
-    knots: Tensor,
-    coefficients: Tensor,
-    residual_weight: Tensor | None,
-    kind: Tensor,
-    rule: Rule,
-) -> Tensor:
+def input_gradient(grad: Tensor, x: Tensor, layer: SplineLayer) -> Tensor:
     """Return the gradient of x alone."""
-    (slopes,) = features(x, knots, rule, (1,))
-    return _pulled_back(grad, feature_weights(coefficients, residual_weight, kind), slopes)
+    (slopes,) = features(x, layer.knots, layer.rule, (1,))
+    return _pulled_back(grad, feature_weights(layer), slopes)
 
 
 def _pulled_back(grad: Tensor, weights: Tensor, slopes: Tensor) -> Tensor:
@@ -178,25 +158,16 @@ def _pulled_back(grad: Tensor, weights: Tensor, slopes: Tensor) -> Tensor:
     return (torch.einsum("no,ifo->nif", grad, weights) * slopes).sum(dim=2)
 
 
-def split(
-    weights: Tensor, residual_weight: Tensor | None, kind: Tensor
-) -> tuple[Tensor, Tensor | None]:
+def _split(weights: Tensor, layer: SplineLayer) -> tuple[Tensor, Tensor | None]:
     """Divide the weights' gradient into that of coefficients and that of residual weights."""
-    weights = weights * (kind == SPLINE).to(weights.dtype)[:, None, :]
-    if residual_weight is None:
+    weights = _of_splines(weights, layer.kind)
+    if layer.residual_weight is None:
         return weights, None
     return weights[:, :-1], weights[:, -1]
 
 
 def double_backward(
-    given: tuple[Tensor | None, ...],
-    grad: Tensor,
-    x: Tensor,
-    knots: Tensor,
-    coefficients: Tensor,
-    residual_weight: Tensor | None,
-    kind: Tensor,
-    rule: Rule,
+    given: tuple[Tensor | None, ...], grad: Tensor, x: Tensor, layer: SplineLayer
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     r"""Return the gradients of grad, x, coefficients and residual weights.
 
@@ -205,13 +176,15 @@ def double_backward(
     :math:`\sum v_{ni} \Phi'_f \Theta_{ifj} g_{nj} + \sum V_{ifj} \Phi_f g_{nj} + \sum b_j g_{nj}`.
     """
     of_x, of_coefficients, of_residual, of_bias = given
-    values, slopes, curvatures = features(x, knots, rule, (0, 1, 2))
-    weights = feature_weights(coefficients, residual_weight, kind)
+    values, slopes, curvatures = features(x, layer.knots, layer.rule, (0, 1, 2))
+    weights = feature_weights(layer)
     v = torch.zeros_like(x) if of_x is None else of_x
-    shift = torch.zeros_like(coefficients) if of_coefficients is None else of_coefficients
-    if residual_weight is not None and of_residual is None:
-        of_residual = torch.zeros_like(residual_weight)
-    shift = feature_weights(shift, of_residual, kind)
+    if of_coefficients is None:
+        of_coefficients = torch.zeros_like(layer.coefficients)
+    if layer.residual_weight is not None and of_residual is None:
+        of_residual = torch.zeros_like(layer.residual_weight)
+    moves = layer._replace(coefficients=of_coefficients, residual_weight=of_residual)
+    shift = feature_weights(moves)
     moved = v[..., None] * slopes
     to_grad = moved.flatten(1) @ weights.flatten(0, 1) + values.flatten(1) @ shift.flatten(0, 1)
     if of_bias is not None:
@@ -220,5 +193,5 @@ def double_backward(
     to_x = v * (back * curvatures).sum(dim=2)
     to_x = to_x + (torch.einsum("no,ifo->nif", grad, shift) * slopes).sum(dim=2)
     to_weights = torch.einsum("nif,no->ifo", moved, grad)
-    to_coefficients, to_residual = split(to_weights, residual_weight, kind)
+    to_coefficients, to_residual = _split(to_weights, layer)
     return to_grad, to_x, to_coefficients, to_residual
