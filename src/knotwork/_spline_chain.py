@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ def chain_of_splines(
     chain: list[KANLayer] = []
     width, work = x.shape[1], 0
     for layer in layers:
-        if not isinstance(layer, KANLayer) or not _is_bare(layer) or layer.in_features != width:
+        if not _is_bare(layer) or layer.in_features != width:
             return None
         width = layer.out_features
         work += layer.in_features * width * x.shape[0]
@@ -49,7 +50,7 @@ def chain_of_splines(
     return splines if all(part.knots.dtype == x.dtype for part in splines) else None
 
 
-def _is_bare(layer: KANLayer) -> bool:
+def _is_bare(layer: nn.Module) -> TypeGuard[KANLayer]:
     """Tell whether calling the layer means its splines, and nobody else hears of it."""
     return (
         type(layer) is KANLayer
