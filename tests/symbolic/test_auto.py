@@ -40,6 +40,23 @@ def test_the_function_of_the_article(hidden: int) -> None:
     assert float(error.detach()) < 1e-8
 
 
+@pytest.mark.parametrize("seed", [0, 3])
+def test_functions_three_deep(seed: int) -> None:
+    def nested(x: Tensor) -> Tensor:
+        first, second = (x**2).unflatten(1, (2, 2)).sum(dim=2).mul(torch.pi).sin().T
+        return torch.exp((first + second) / 2)
+
+    model = KAN([4, 2, 1, 1], grid=10, seed=seed)
+    model.fit(create_dataset(nested, n_var=4, train_num=1000, test_num=10), steps=20)
+    report = model.auto_symbolic()
+    first, second, third, fourth = sympy.symbols("x_1:5")
+    halves = [
+        sympy.sin(sympy.pi * (a**2 + b**2)) / 2 for a, b in [(first, second), (third, fourth)]
+    ]
+    assert sympy.expand(sympy.log(formula(model)) - sum(halves), force=True).simplify() == 0
+    assert report.symbolic_rmse < 1e-10
+
+
 def test_a_product_through_a_multiplication_node() -> None:
     data = create_dataset(lambda x: x[:, 0] * x[:, 1], train_num=300, test_num=10)
     model = KAN([2, (0, 1), 1], grid=4)

@@ -111,6 +111,18 @@ def test_an_outer_function_has_no_scale_and_shift_of_its_own() -> None:
     assert fixed == {(1, "a", 0), (1, "b", 0)}
 
 
+def test_whole_periods_of_a_nodes_constant_drop_out() -> None:
+    model = KAN([2, 1, 1])
+    model.layer(0).set_symbolic(0, 0, get("x^2"), 1.0, 0.0, 2.0, 100.0)
+    model.layer(0).set_symbolic(1, 0, get("x"), 1.0, 0.0, 1.0, 0.0)
+    model.layer(1).set_symbolic(0, 0, get("sin"), 1.0, -31 * math.pi, 4.0, 0.5)
+    x = torch.linspace(-1, 1, 20, dtype=torch.float64).reshape(10, 2)
+    before = model(x)
+    fix_gauge(model)
+    torch.testing.assert_close(model(x), before, rtol=0, atol=1e-12)
+    assert abs(float(model.layer(0).bias.detach())) <= math.pi / 2
+
+
 def test_a_linear_edge_has_no_factor() -> None:
     model = KAN([1, 1, 1])
     model.layer(0).set_symbolic(0, 0, get("sin"), 3.0, 0.0, 2.0, 0.4)

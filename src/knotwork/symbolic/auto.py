@@ -19,7 +19,9 @@ from ..layers import ABSENT, SPLINE
 from ..network import KAN
 from ..sparsity import attribute, keep_nodes, prune
 from ..statistics import network_statistics
+from ..training.losses import LOSSES
 from ..training.polish import polish, relative_loss
+from ..training.start import start_on_data
 from .rounding import round_constants
 from .snapping import COST_FACTOR, EXACT, EdgeKey, network_cost, snap, snap_at_once, spline_edges
 
@@ -29,6 +31,8 @@ _LADDER_STEPS = 20
 _FREE_STEPS = 15
 _PRUNE_THRESHOLD = 0.05
 _FINAL_STEPS = 100
+# Random starts of deep networks that are compared.
+_STARTS = 4
 # What makes a trained network worth snapping at once: a small loss and few edges.
 _PROMISING_LOSS = 1e-4
 _PROMISING_EDGES = 6
@@ -103,7 +107,8 @@ class _Trained:
     @property
     def promising(self) -> bool:
         """Whether it fits well with few enough edges to be snapped quickly."""
-        return self.loss <= _PROMISING_LOSS and self.model.edge_count() <= _PROMISING_EDGES
+        few = self.model.edge_count() <= _PROMISING_EDGES or _is_tree(self.model)
+        return self.loss <= _PROMISING_LOSS and few
 
 
 @dataclass(frozen=True)
@@ -291,6 +296,12 @@ def _simplest_first(model: KAN, samples: Samples, restarts: int) -> Iterator[_Tr
         yield _from_fresh(shape, samples, model.seed + tries)
 
 
+def _is_tree(model: KAN) -> bool:
+    """Tell whether every input and node feeds one node at the most: nothing can be left out."""
+    kinds = [model.layer(level).kind for level in range(model.depth)]
+    return all(bool(((kind != ABSENT).sum(dim=1) <= 1).all()) for kind in kinds)
+
+
 def _is_chain(model: KAN) -> bool:
     """Tell whether every layer has a single sum: one way from every input, and nothing double."""
     return all(nodes.subnodes == 1 for nodes in model.nodes)
@@ -346,7 +357,12 @@ def _from_fresh(model: KAN, samples: Samples, seed: int) -> _Trained:
     """Return a sparse network of the same shape, trained from a fresh start."""
     fresh = model.copy().double()
     _forget(fresh)
-    fresh.restart(samples.inputs, seed % (MOST_SEED + 1))
+    fresh.seed = seed % (MOST_SEED + 1)
+    if fresh.depth > 2:
+        # One start of a deep network in six or so comes to anything: the best of a few goes on.
+        start_on_data(fresh, samples, LOSSES["mse"], _STARTS)
+    else:
+        fresh.restart(samples.inputs)
     trained = _Trained(fresh, polish(fresh, samples, _FREE_STEPS))
     if trained.promising and _is_chain(fresh):
         return _without_idle_edges(fresh, samples)

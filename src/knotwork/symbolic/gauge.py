@@ -149,17 +149,21 @@ def _fix_origin(model: KAN, level: int, node: int) -> set[tuple[int, str, int]]:
         # A function of a constant: a shift of the node cannot be told from nothing.
         return set()
     member = members[0]
+    # All of the node's constant goes into the functions after it, where whole periods drop out.
+    _shift(model, level, outgoing, member, -float(below.bias[member]))
+    below.bias[member] = 0.0
     shifted = [p for p in outgoing if layer.functions[p].free_b]
-    if shifted:
-        a, b, _ = layer.affine[shifted[0]].tolist()
-        shift, fixed = b / a, (level, "b", shifted[0])
-    else:
-        shift, fixed = -float(below.bias[member]), (level - 1, "bias", member)
-    below.bias[member] += shift
+    if not shifted:
+        return {(level - 1, "bias", member)}
+    a, b, _ = layer.affine[shifted[0]].tolist()
+    _shift(model, level, outgoing, member, b / a)
+    layer.affine[shifted[0], 1] = 0.0
+    return {(level, "b", shifted[0])}
+
+
+def _shift(model: KAN, level: int, outgoing: list[int], member: int, shift: float) -> None:
+    """Add a constant to a hidden sum and take it off again in what follows."""
+    layer = model.layer(level)
+    model.layer(level - 1).bias[member] += shift
     layer.affine[outgoing, 1] -= layer.affine[outgoing, 0] * shift
     _normalise_layer(model, level)
-    if shifted:
-        layer.affine[shifted[0], 1] = 0.0
-    else:
-        below.bias[member] = 0.0
-    return {fixed}

@@ -99,9 +99,10 @@ def fit(
         Let the knots follow the data during the first half of the fit, and start an untrained
         network on the data's own scale.
     starts : int, optional
-        LM only: how many random starts of an untrained network to try for a few steps (8, and 16
-        more for the better half if it has more than two layers), the best of which goes on; by
-        default 4 for up to 1,000 parameters, else 1.  Needs `update_grid`.
+        LM only: how many random starts of an untrained network to try for a few steps, the best of
+        which goes on; by default 4 for up to 1,000 parameters, else 1.  Networks of more than two
+        layers try as many on a grid of two intervals too, and all of them longer, by half the
+        field each time.  Needs `update_grid`.
     patience : int, optional
         Stop when the test loss has not improved for this many recorded steps, and keep the
         parameters that had the best test loss.

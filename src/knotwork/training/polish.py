@@ -59,7 +59,10 @@ def polish(
     solver, idle, last = LevenbergMarquardt(problem, problem.data_diagonal), 0, math.inf
     for step in range(steps):
         if follow and step % _GRID_STEPS == 0 and grid_misfits(model, samples.inputs):
-            model.update_grid(samples.inputs)
+            try:
+                model.update_grid(samples.inputs)
+            except FloatingPointError:
+                return math.inf
             problem.penalty = None
             solver, idle, last = LevenbergMarquardt(problem, problem.data_diagonal), 0, math.inf
         if lamb and (problem.penalty is None or step % _RENEWAL_STEPS == 0):
