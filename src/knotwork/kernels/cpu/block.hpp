@@ -25,9 +25,9 @@ constexpr int64_t CACHED_GRADIENT = 8 << 20;
 // compiling.
 template <int K> constexpr int MOST_STRIPS = K == 3 ? 4 : 1;
 
-// How many of `strips` go together: as many as leave the weights of an
-// input in the first-level cache.  Where that is one input only, outputs of many rows are faster in
-// half the strips with two inputs, as they are then read and written half as often.
+// How many of `strips` go together: as many as leave the weights of an input in the first-level
+// cache.  Where that is one input only, outputs of many rows are faster in half the strips with two
+// inputs, as they are then read and written half as often.
 template <class T, int K>
 INLINE int strips_together(const Call& call, int64_t strips) {
     const int64_t bytes = (call.grid + K + 1) * STRIP<T> * int64_t(sizeof(T));

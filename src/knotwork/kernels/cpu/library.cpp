@@ -9,12 +9,12 @@
 
 namespace knotwork {
 
-#define KNOTWORK_DECLARE(SET)                                 \
-    namespace SET {                                           \
-    bool run_float(const Call&, const Share&);       \
-    bool run_double(const Call&, const Share&);      \
-    bool run_normal(const Normal&);                  \
-    bool run_moments(const Moments&, int threads);   \
+#define KNOTWORK_DECLARE(SET)                      \
+    namespace SET {                                \
+    bool run_float(const Call&, const Share&);     \
+    bool run_double(const Call&, const Share&);    \
+    bool run_normal(const Normal&);                \
+    bool run_moments(const Moments&, int threads); \
     }
 KNOTWORK_DECLARE(plain)
 #ifdef KNOTWORK_X86
@@ -114,7 +114,7 @@ void release(char* memory) { std::free(memory); }
 void parallel(int threads, int count, void (*task)(void*, int), void* data) {
     Tasks tasks{task, data, count, {0}};
     if (threads > 1 && count > 1 && openmp)
-        openmp(work, &tasks, unsigned(threads), 0);
+        openmp(work, &tasks, unsigned(std::min(threads, count)), 0);
     else
         work(&tasks);
 }
