@@ -101,8 +101,8 @@ def fit(
     starts : int, optional
         LM only: how many random starts of an untrained network to try for a few steps, the best of
         which goes on; by default 4 for up to 1,000 parameters, else 1.  Networks of more than two
-        layers try as many on a grid of two intervals too, and all of them longer, by half the
-        field each time.  Needs `update_grid`.
+        layers try them longer, the worse half dropping out each time, and from a grid of 4 on as
+        many on a grid of 2 intervals.  Needs `update_grid`.
     patience : int, optional
         Stop when the test loss has not improved for this many recorded steps, and keep the
         parameters that had the best test loss.

@@ -15,8 +15,8 @@ from .polish import polish
 # Rows by which random starts are compared, and the steps of each round; half of them go on.
 _ROWS = 1000
 _ROUNDS = (8, 16)
-# The grid on which deep networks are started too, its rounds, and the steps after which its winner
-# is compared with that of the network's own grid.
+# The grid on which deep networks are started too if theirs is at least twice as fine, its rounds,
+# and the steps after which its winner is compared with that of the network's own grid.
 _COARSE = 2
 _COARSE_ROUNDS = (12, 24)
 _FINAL_STEPS = 16
@@ -69,7 +69,7 @@ def start_on_data(model: KAN, sample: Samples, loss: Loss, starts: int) -> None:
     deep = model.depth > 2
     best = _best_of(model, sample, few, loss, starts, _ROUNDS if deep else _ROUNDS[:1])
     grids = {model.layer(index).grid for index in range(model.depth)}
-    if deep and grids == {model.grid} and model.grid > _COARSE:
+    if deep and grids == {model.grid} and model.grid >= 2 * _COARSE:
         coarse = model.refine(_COARSE)
         finer = _best_of(coarse, sample, few, loss, starts, _COARSE_ROUNDS).refine(model.grid)
         best = min(best, finer, key=lambda twin: polish(twin, few, _FINAL_STEPS, tolerance=0.0))
