@@ -20,6 +20,7 @@ from ..network import KAN
 from ..sparsity import attribute, keep_nodes, prune
 from ..statistics import network_statistics
 from ..training.losses import LOSSES
+from ..training.options import DEFAULT_STARTS
 from ..training.polish import polish, relative_loss
 from ..training.start import start_on_data
 from .rounding import round_constants
@@ -31,8 +32,6 @@ _LADDER_STEPS = 20
 _FREE_STEPS = 15
 _PRUNE_THRESHOLD = 0.05
 _FINAL_STEPS = 100
-# Random starts of deep networks that are compared.
-_STARTS = 4
 # What makes a trained network worth snapping at once: a small loss and few edges.
 _PROMISING_LOSS = 1e-4
 _PROMISING_EDGES = 6
@@ -360,7 +359,7 @@ def _from_fresh(model: KAN, samples: Samples, seed: int) -> _Trained:
     fresh.seed = seed % (MOST_SEED + 1)
     if fresh.depth > 2:
         # One start of a deep network in six or so comes to anything: the best of a few goes on.
-        start_on_data(fresh, samples, LOSSES["mse"], _STARTS)
+        start_on_data(fresh, samples, LOSSES["mse"], DEFAULT_STARTS)
     else:
         fresh.restart(samples.inputs)
     trained = _Trained(fresh, polish(fresh, samples, _FREE_STEPS))

@@ -19,7 +19,7 @@ OPTIMIZERS = ("LM", "LBFGS", "Adam")
 MOST_SECOND_ORDER_PARAMETERS = 5000
 # Up to this many parameters several starts cost next to nothing.
 _MANY_STARTS_PARAMETERS = 1000
-_DEFAULT_STARTS = 4
+DEFAULT_STARTS = 4
 _DEFAULT_STEPS = {"LM": 50, "LBFGS": 20, "Adam": 1000}
 _DEFAULT_RATES = {"LM": 1.0, "LBFGS": 1.0, "Adam": 1e-3}
 
@@ -89,7 +89,7 @@ def check_options(
         raise ValueError("lr needs opt='LBFGS' or 'Adam'; LM finds the length of its steps itself.")
     if starts is None:
         few = method == "LM" and parameter_count(model) <= _MANY_STARTS_PARAMETERS
-        starts = _DEFAULT_STARTS if few else 1
+        starts = DEFAULT_STARTS if few else 1
     return FitOptions(
         method,
         record,

@@ -8,7 +8,7 @@ from ..data import Samples
 from ..network import KAN
 from ..statistics import network_statistics
 from .batches import TensorBatches
-from .grids import grid_misfits
+from .grids import follow_data
 from .least_squares import NetworkLeastSquares
 from .levenberg_marquardt import LevenbergMarquardt
 from .losses import LOSSES, target_variance
@@ -58,11 +58,7 @@ def polish(
     weights = PenaltyWeights(lamb=lamb)
     solver, idle, last = LevenbergMarquardt(problem, problem.data_diagonal), 0, math.inf
     for step in range(steps):
-        if follow and step % _GRID_STEPS == 0 and grid_misfits(model, samples.inputs):
-            try:
-                model.update_grid(samples.inputs)
-            except FloatingPointError:
-                return math.inf
+        if follow and step % _GRID_STEPS == 0 and follow_data(model, samples.inputs):
             problem.penalty = None
             solver, idle, last = LevenbergMarquardt(problem, problem.data_diagonal), 0, math.inf
         if lamb and (problem.penalty is None or step % _RENEWAL_STEPS == 0):
